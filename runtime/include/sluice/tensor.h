@@ -1,0 +1,138 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "sluice/data_type.h"
+
+namespace sluice {
+
+// Sizes of a tensor, outermost first; empty for a scalar. Row-major unless said otherwise.
+using Shape = std::vector<int64_t>;
+
+// Product of the sizes; 1 for a scalar. Throws Error{kInvalidArgument} on a negative size or where
+// the product does not fit in int64_t.
+int64_t NumElements(std::span<const int64_t> shape);
+
+// "[1, 3, 416, 416]".
+std::string ToString(std::span<const int64_t> shape);
+
+// A dense row-major array of one element type. Copies share the elements (reference counting);
+// Clone() copies them. Sharing is thread-safe, writing to shared elements is not.
+class Tensor {
+ public:
+  // No tensor at all: dtype() is kUndefined, empty() is true. Stands for an absent optional.
+  Tensor() = default;
+
+  // Uninitialised numeric elements (strings are empty), aligned to 64 bytes.
+  // Throws Error{kInvalidArgument} for sizes that overflow, Error{kOutOfMemory} if there is no memory.
+  Tensor(DataType type, Shape shape);
+
+  // A view of the caller's memory, which must outlive every copy of the result. For
+  // DataType::kString, `data` points to std::string objects.
+  static Tensor Borrow(DataType type, Shape shape, void* data);
+
+  // A view into memory that `owner` keeps alive.
+  static Tensor Share(DataType type, Shape shape, void* data, std::shared_ptr<const void> owner);
+
+  // A copy of `values`; T is one of the C++ types of element types (float, int64_t, bool, ...) or
+  // std::string. Throws Error{kInvalidArgument} unless values.size() == NumElements(shape).
+  template <typename T>
+  static Tensor From(const Shape& shape, std::span<const T> values);
+
+  template <typename T>
+  static Tensor Scalar(T value) {
+    return From<T>({}, std::span<const T>(&value, 1));
+  }
+
+  DataType dtype() const { return dtype_; }
+  const Shape& shape() const { return shape_; }
+  int64_t rank() const { return static_cast<int64_t>(shape_.size()); }
+  bool empty() const { return dtype_ == DataType::kUndefined; }
+  int64_t num_elements() const;
+  int64_t byte_size() const;
+
+  const void* data() const { return data_; }
+  void* mutable_data() { return data_; }
+
+  // Elements as T. The size of T must be that of the element type; this is asserted in debug builds.
+  template <typename T>
+  std::span<const T> values() const {
+    return {static_cast<const T*>(data_), static_cast<size_t>(num_elements())};
+  }
+  template <typename T>
+  std::span<T> mutable_values() {
+    return {static_cast<T*>(data_), static_cast<size_t>(num_elements())};
+  }
+
+  // The same elements under another shape with as many elements; shares the memory.
+  Tensor Reshaped(Shape shape) const;
+  Tensor Clone() const;
+
+ private:
+  DataType dtype_ = DataType::kUndefined;
+  Shape shape_;
+  void* data_ = nullptr;
+  std::shared_ptr<const void> owner_;
+};
+
+template <typename T>
+struct DataTypeOf;
+#define SLUICE_DATA_TYPE_OF(T, kType)                   \
+  template <>                                           \
+  struct DataTypeOf<T> {                                \
+    static constexpr DataType value = DataType::kType;  \
+  }
+SLUICE_DATA_TYPE_OF(float, kFloat);
+SLUICE_DATA_TYPE_OF(double, kDouble);
+SLUICE_DATA_TYPE_OF(uint8_t, kUInt8);
+SLUICE_DATA_TYPE_OF(int8_t, kInt8);
+SLUICE_DATA_TYPE_OF(uint16_t, kUInt16);
+SLUICE_DATA_TYPE_OF(int16_t, kInt16);
+SLUICE_DATA_TYPE_OF(uint32_t, kUInt32);
+SLUICE_DATA_TYPE_OF(int32_t, kInt32);
+SLUICE_DATA_TYPE_OF(uint64_t, kUInt64);
+SLUICE_DATA_TYPE_OF(int64_t, kInt64);
+SLUICE_DATA_TYPE_OF(bool, kBool);
+SLUICE_DATA_TYPE_OF(std::string, kString);
+#undef SLUICE_DATA_TYPE_OF
+
+// Checks that `count` values fill `shape`; throws Error{kInvalidArgument} otherwise.
+void CheckElementCount(const Shape& shape, size_t count);
+
+template <typename T>
+Tensor Tensor::From(const Shape& shape, std::span<const T> values) {
+  CheckElementCount(shape, values.size());
+  Tensor result(DataTypeOf<T>::value, shape);
+  T* dst = static_cast<T*>(result.mutable_data());
+  for (size_t i = 0; i < values.size(); ++i) dst[i] = values[i];
+  return result;
+}
+
+// What flows between operators: a tensor, a sequence of values, or nothing (an absent optional).
+class Value {
+ public:
+  Value() = default;
+  Value(Tensor tensor) : tensor_(std::move(tensor)) {}  // NOLINT: a tensor is a value
+  static Value Sequence(std::vector<Value> items, DataType element_type = DataType::kUndefined);
+
+  bool is_none() const { return !items_ && tensor_.empty(); }
+  bool is_tensor() const { return !tensor_.empty(); }
+  bool is_sequence() const { return items_ != nullptr; }
+  const Tensor& tensor() const { return tensor_; }
+  Tensor& tensor() { return tensor_; }
+  // Requires is_sequence().
+  const std::vector<Value>& items() const { return *items_; }
+  // Element type of a sequence's tensors, known even when it is empty; kUndefined if not stated.
+  DataType element_type() const { return element_type_; }
+
+ private:
+  Tensor tensor_;
+  std::shared_ptr<const std::vector<Value>> items_;
+  DataType element_type_ = DataType::kUndefined;
+};
+
+}  // namespace sluice
