@@ -1,0 +1,20 @@
+#include "kernels/parallel.h"
+
+#include <tbb/parallel_for.h>
+
+namespace sluice {
+
+void ForEachTile(int64_t n, const std::function<void(int64_t)>& fn) {
+  if (n == 1) {
+    fn(0);
+    return;
+  }
+  // One tile a task: tiles are sized by the kernels, TBB must not group them.
+  tbb::parallel_for(tbb::blocked_range<int64_t>(0, n, 1),
+                    [&](const tbb::blocked_range<int64_t>& range) {
+                      for (int64_t i = range.begin(); i < range.end(); ++i) fn(i);
+                    },
+                    tbb::simple_partitioner());
+}
+
+}  // namespace sluice
