@@ -1,0 +1,24 @@
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+
+#include "graph/graph.h"
+
+namespace sluice {
+
+// Reads an ONNX model. The file is mapped; constants are views into the mapping where their alignment
+// and type allow, and keep it alive. External data is found beside the file and nowhere else.
+// Every node is resolved to its definition (Node::op); all unknown operators are named in one error.
+// Throws Error{kInvalidModel, kUnsupported, kInvalidArgument (no such file)}.
+std::unique_ptr<Graph> ImportOnnx(const std::string& path);
+
+// The same from memory that `owner` keeps alive (null: what is kept is copied). External data is refused.
+std::unique_ptr<Graph> ImportOnnxBytes(std::span<const std::byte> bytes, std::shared_ptr<const void> owner);
+
+// A tensor from a file that holds one onnx.TensorProto (the .pb files of ONNX test cases), also
+// SequenceProto and OptionalProto where `type` says so. Throws Error{kInvalidArgument}.
+Value ReadValueProto(const std::string& path, ValueType::Kind kind = ValueType::Kind::kTensor);
+
+}  // namespace sluice

@@ -1,0 +1,122 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "sluice/error.h"
+#include "sluice/tensor.h"
+
+namespace sluice {
+
+struct SessionOptions {
+  // Threads that runs may use, the caller's included. 0: as many as the processor affinity and the
+  // cgroup quota allow. Sessions that ask for the same number share one pool.
+  int threads = 0;
+  // Names of passes that are not run; see `sluice inspect --fusions`.
+  std::vector<std::string> disabled_passes;
+  // False: no pass at all; the model runs as it is written.
+  bool passes = true;
+  // Sizes that replace those that the model declares for an input: name -> shape, -1 leaves one open.
+  std::map<std::string, Shape> input_shapes;
+  // Plans are made per combination of input shapes; at most this many are kept, the oldest goes first.
+  int max_plans = 16;
+  // Collect the time of every step; see Session::profile.
+  bool profile = false;
+};
+
+// A model's input or output. -1 is a size that may vary; dim_names has its name or "".
+struct ValueInfo {
+  std::string name;
+  DataType dtype = DataType::kUndefined;
+  bool has_shape = false;
+  Shape shape;
+  std::vector<std::string> dim_names;
+  bool is_sequence = false;
+};
+
+// What one step of the last plan cost, over all runs so far.
+struct StepProfile {
+  std::string node;      // name of the node, or of its output
+  std::string op;        // "Conv + LeakyRelu(0.1)"
+  std::string kernel;    // "oneDNN jit:avx512_core", "reorder"
+  std::vector<std::string> input_shapes;  // "float [1, 3, 416, 416] nchw"
+  std::string output_shape;
+  int64_t calls = 0;
+  int64_t total_ns = 0;  // wall time between the start of the first tile and the end of the last
+  int64_t flops = 0;     // of one call; 0 where not counted
+};
+
+// One tile's time, for trace files; kept for the last run only.
+struct TraceEvent {
+  int step = 0;          // index into the profile
+  int thread = 0;        // small number of the thread
+  int64_t begin_ns = 0;  // since the start of the run
+  int64_t end_ns = 0;
+};
+
+// What a pass did to the graph, or why it left a place alone.
+struct PassNote {
+  std::string pass;
+  std::string place;     // node
+  std::string text;      // "fused LeakyRelu(0.1)", "kept: the value between has a second user"
+  bool applied = false;
+};
+
+struct PlanInfo {
+  int64_t arena_bytes = 0;       // memory of one run for intermediate values
+  int64_t live_peak_bytes = 0;   // lower bound: the largest sum of values alive at a time
+  int64_t packed_bytes = 0;      // weights in the kernels' own order
+  int64_t flops = 0;             // multiplications and additions of one run
+  int64_t steps = 0;
+  int64_t reorders = 0;
+};
+
+using NamedValues = std::map<std::string, Value>;
+
+// A model ready to run. Run may be called from any number of threads at once; everything else that
+// is const is thread-safe too. Movable.
+class Session {
+ public:
+  // Throws Error{kInvalidModel, kUnsupported, kInvalidArgument, kOutOfMemory}; the message names the
+  // file and the node.
+  static Session Load(const std::string& path, const SessionOptions& options = {});
+  // The bytes are copied as far as needed; external data is refused.
+  static Session LoadBytes(std::span<const std::byte> model, const SessionOptions& options = {});
+
+  Session(Session&&) noexcept;
+  Session& operator=(Session&&) noexcept;
+  ~Session();
+
+  const std::vector<ValueInfo>& inputs() const;
+  const std::vector<ValueInfo>& outputs() const;
+  const std::map<std::string, std::string>& metadata() const;
+  int threads() const;
+
+  // One value for each input; `outputs` names those wanted, empty for all. The results own their
+  // memory. Throws Error{kInvalidArgument} for names, types or shapes that do not fit.
+  NamedValues Run(const NamedValues& inputs, std::span<const std::string> outputs = {}) const;
+
+  // Makes the plan for these input shapes now rather than at the first run.
+  PlanInfo Prepare(const std::map<std::string, Shape>& input_shapes) const;
+
+  // Empty unless SessionOptions::profile. Of the plan used last.
+  std::vector<StepProfile> profile() const;
+  std::vector<TraceEvent> trace() const;
+  // What the passes did at load.
+  const std::vector<PassNote>& pass_notes() const;
+
+ private:
+  class Impl;
+  explicit Session(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+// The version of the library, "0.1.0".
+std::string_view Version();
+
+}  // namespace sluice
