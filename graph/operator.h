@@ -31,6 +31,9 @@ struct Operator {
   std::string_view domain = "";
   // The same inputs always give the same outputs, and running it has no effect: it may be folded.
   bool pure = true;
+  // The result depends on the inputs' shapes and element types alone (Shape, Size): known at planning,
+  // and kernels must not touch the elements.
+  bool shape_only = false;
   // Passes may give it post-ops (PostOp): every candidate applies them.
   bool takes_post_ops = false;
   // Types that it computes, for `sluice ops`; "T" for all numeric ones.

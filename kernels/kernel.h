@@ -158,6 +158,8 @@ class Kernel {
   // How many independent pieces the step has; 1 when splitting does not pay. Depends on shapes only,
   // never on the number of threads: so results do not either.
   virtual int64_t tiles() const { return 1; }
+  // Multiplications and additions of all tiles together, for reports; 0 where nobody counts.
+  virtual int64_t flops() const { return 0; }
   // One piece. Any thread, many at once: no writes to members, no allocation but for SetOutput.
   virtual void Run(const RunContext&, int64_t tile) const = 0;
 };

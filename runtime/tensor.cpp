@@ -169,6 +169,13 @@ Value Value::Sequence(std::vector<Value> items, DataType element_type) {
   return result;
 }
 
+Value Value::Owned() const {
+  if (!items_) return tensor_.is_borrowed() ? Value(tensor_.Clone()) : *this;
+  std::vector<Value> items;
+  for (const Value& item : *items_) items.push_back(item.Owned());
+  return Sequence(std::move(items), element_type_);
+}
+
 const char* ErrorCodeName(ErrorCode code) {
   switch (code) {
     case ErrorCode::kInvalidModel: return "InvalidModel";

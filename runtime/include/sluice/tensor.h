@@ -68,6 +68,9 @@ class Tensor {
     return {static_cast<T*>(data_), static_cast<size_t>(num_elements())};
   }
 
+  // True if somebody else owns the memory (Borrow): the tensor must not outlive it.
+  bool is_borrowed() const { return data_ != nullptr && owner_ == nullptr; }
+
   // The same elements under another shape with as many elements; shares the memory.
   Tensor Reshaped(Shape shape) const;
   Tensor Clone() const;
@@ -126,6 +129,8 @@ class Value {
   Tensor& tensor() { return tensor_; }
   // Requires is_sequence().
   const std::vector<Value>& items() const { return *items_; }
+  // The same value with every borrowed tensor in it copied, so that it may be kept.
+  Value Owned() const;
   // Element type of a sequence's tensors, known even when it is empty; kUndefined if not stated.
   DataType element_type() const { return element_type_; }
 
