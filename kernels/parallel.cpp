@@ -3,10 +3,19 @@
 #include <tbb/parallel_for.h>
 
 namespace sluice {
+namespace {
+
+thread_local int serial_scopes = 0;
+
+}  // namespace
+
+SerialScope::SerialScope() { ++serial_scopes; }
+SerialScope::~SerialScope() { --serial_scopes; }
+bool SerialScope::active() { return serial_scopes > 0; }
 
 void ForEachTile(int64_t n, const std::function<void(int64_t)>& fn) {
-  if (n == 1) {
-    fn(0);
+  if (n == 1 || SerialScope::active()) {
+    for (int64_t i = 0; i < n; ++i) fn(i);
     return;
   }
   // One tile a task: tiles are sized by the kernels, TBB must not group them.

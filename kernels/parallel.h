@@ -6,8 +6,19 @@
 namespace sluice {
 
 // Calls fn(i) for every i in [0, n), spread over the threads of the calling thread's TBB arena, and
-// returns when all are done. The first exception is rethrown. n == 1 runs inline.
+// returns when all are done. The first exception is rethrown. n == 1, or a SerialScope: inline.
 void ForEachTile(int64_t n, const std::function<void(int64_t)>& fn);
+
+// While one lives, everything that the calling thread does stays on that thread. They nest.
+class SerialScope {
+ public:
+  SerialScope();
+  ~SerialScope();
+  SerialScope(const SerialScope&) = delete;
+  SerialScope& operator=(const SerialScope&) = delete;
+  // Whether the calling thread is in one.
+  static bool active();
+};
 
 // How many pieces to cut `items` pieces of work into, each at least `min_items`, at most `max_pieces`.
 constexpr int64_t PiecesOf(int64_t items, int64_t min_items, int64_t max_pieces = 64) {

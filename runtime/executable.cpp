@@ -1,0 +1,137 @@
+#include "runtime/executable.h"
+
+#include <algorithm>
+
+#include "kernels/parallel.h"
+#include "runtime/executor.h"
+#include "runtime/step_profile.h"
+#include "sluice/error.h"
+
+namespace sluice {
+namespace {
+
+InputType TypeOf(const Value& value) {
+  if (value.is_tensor()) return {ValueType::Kind::kTensor, {value.tensor().dtype(), value.tensor().shape()}};
+  if (value.is_sequence()) return {ValueType::Kind::kSequence, {value.element_type(), {}}};
+  return {ValueType::Kind::kOptional, {}};
+}
+
+class NestedGraph : public SubgraphRunner {
+ public:
+  NestedGraph(std::shared_ptr<const Graph> graph, int max_plans)
+      : executable_(std::move(graph), max_plans, false) {}
+  std::vector<Value> Run(std::vector<Value> inputs) const override { return executable_.Run(inputs); }
+
+ private:
+  Executable executable_;
+};
+
+}  // namespace
+
+struct Executable::CompiledPlan {
+  std::vector<InputType> inputs;
+  Plan plan;
+  StepProfiler profiler;
+  std::mutex mutex;
+  std::vector<std::unique_ptr<Frame>> idle_frames;
+
+  std::unique_ptr<Frame> TakeFrame() {
+    const std::lock_guard lock(mutex);
+    if (idle_frames.empty()) return nullptr;
+    std::unique_ptr<Frame> frame = std::move(idle_frames.back());
+    idle_frames.pop_back();
+    return frame;
+  }
+  void GiveFrame(std::unique_ptr<Frame> frame) {
+    const std::lock_guard lock(mutex);
+    idle_frames.push_back(std::move(frame));
+  }
+};
+
+Executable::Executable(std::shared_ptr<const Graph> graph, int max_plans, bool profile)
+    : graph_(std::move(graph)), max_plans_(static_cast<size_t>(std::max(1, max_plans))), profile_(profile),
+      make_subgraph_([this](const std::shared_ptr<Graph>& nested) { return Nested(nested); }) {}
+
+Executable::~Executable() = default;
+
+std::shared_ptr<SubgraphRunner> Executable::Nested(const std::shared_ptr<Graph>& graph) const {
+  const std::lock_guard lock(nested_mutex_);
+  std::shared_ptr<SubgraphRunner>& runner = nested_[graph.get()];
+  if (!runner) runner = std::make_shared<NestedGraph>(graph, static_cast<int>(max_plans_));
+  return runner;
+}
+
+std::shared_ptr<Executable::CompiledPlan> Executable::FindPlan(std::span<const InputType> inputs) const {
+  const std::lock_guard lock(plans_mutex_);
+  for (auto it = plans_.begin(); it != plans_.end(); ++it) {
+    if (!std::equal(inputs.begin(), inputs.end(), (*it)->inputs.begin(), (*it)->inputs.end())) continue;
+    plans_.splice(plans_.begin(), plans_, it);
+    return plans_.front();
+  }
+  return nullptr;
+}
+
+std::shared_ptr<Executable::CompiledPlan> Executable::PlanFor(std::span<const InputType> inputs) const {
+  if (auto plan = FindPlan(inputs)) return plan;
+  // Everything stays on this thread while the lock is held: a thread that waits for tasks may take up
+  // another run, which would ask for the lock again.
+  const SerialScope serial;
+  const std::lock_guard planning(planning_mutex_);
+  if (auto plan = FindPlan(inputs)) return plan;
+  auto compiled = std::make_shared<CompiledPlan>();
+  compiled->inputs.assign(inputs.begin(), inputs.end());
+  compiled->plan = MakePlan(*graph_, inputs, make_subgraph_);
+  const std::lock_guard lock(plans_mutex_);
+  plans_.push_front(compiled);
+  if (plans_.size() > max_plans_) plans_.pop_back();
+  return compiled;
+}
+
+void Executable::WithPlan(std::span<const InputType> inputs,
+                          const std::function<void(const Plan&)>& use) const {
+  use(PlanFor(inputs)->plan);
+}
+
+std::vector<Value> Executable::Run(std::span<const Value> inputs) const {
+  std::vector<InputType> types;
+  types.reserve(inputs.size());
+  for (const Value& input : inputs) types.push_back(TypeOf(input));
+  const std::shared_ptr<CompiledPlan> compiled = PlanFor(types);
+
+  std::unique_ptr<Frame> frame = compiled->TakeFrame();
+  if (!frame) {
+    frame = std::make_unique<Frame>(compiled->plan);
+    if (profile_) frame->EnableTrace();
+  }
+  Tensor arena = arenas_.Take(compiled->plan.info.arena_bytes);
+  // A run that throws leaves its frame and arena to the next one too.
+  struct Return {
+    ArenaPool& arenas;
+    CompiledPlan& compiled;
+    std::unique_ptr<Frame>& frame;
+    Tensor& arena;
+    ~Return() {
+      frame->Abandon();
+      compiled.GiveFrame(std::move(frame));
+      arenas.Give(std::move(arena));
+    }
+  } give_back{arenas_, *compiled, frame, arena};
+  frame->Begin(inputs, static_cast<std::byte*>(arena.mutable_data()));
+  Execute(*frame, make_subgraph_);
+  if (profile_) compiled->profiler.Add(*frame);
+  return frame->TakeOutputs();
+}
+
+std::vector<StepProfile> Executable::profile() const {
+  const std::lock_guard lock(plans_mutex_);
+  if (plans_.empty() || !profile_) return {};
+  return plans_.front()->profiler.Profile(*graph_, plans_.front()->plan);
+}
+
+std::vector<TraceEvent> Executable::trace() const {
+  const std::lock_guard lock(plans_mutex_);
+  if (plans_.empty() || !profile_) return {};
+  return plans_.front()->profiler.trace();
+}
+
+}  // namespace sluice

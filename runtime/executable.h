@@ -1,0 +1,55 @@
+#pragma once
+
+#include <list>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <vector>
+
+#include "runtime/arena_pool.h"
+#include "runtime/frame.h"
+#include "runtime/planner.h"
+
+namespace sluice {
+
+// A graph with the plans made for it, one per combination of input types and sizes, the least
+// recently used dropped beyond `max_plans`. Nested graphs are executables of their own. Thread-safe.
+class Executable {
+ public:
+  // `graph` is resolved, verified and not changed any more.
+  Executable(std::shared_ptr<const Graph> graph, int max_plans, bool profile);
+  ~Executable();
+
+  const Graph& graph() const { return *graph_; }
+
+  // One value for each graph input and output, in order. Computes on the threads of the calling
+  // thread's arena. Results own their memory.
+  std::vector<Value> Run(std::span<const Value> inputs) const;
+  // Makes the plan now; `use` sees it.
+  void WithPlan(std::span<const InputType> inputs, const std::function<void(const Plan&)>& use) const;
+
+  // Of the plan used last; empty unless profiling.
+  std::vector<StepProfile> profile() const;
+  std::vector<TraceEvent> trace() const;
+
+ private:
+  struct CompiledPlan;
+
+  std::shared_ptr<CompiledPlan> PlanFor(std::span<const InputType> inputs) const;
+  std::shared_ptr<CompiledPlan> FindPlan(std::span<const InputType> inputs) const;
+  std::shared_ptr<SubgraphRunner> Nested(const std::shared_ptr<Graph>& graph) const;
+
+  std::shared_ptr<const Graph> graph_;
+  size_t max_plans_;
+  bool profile_;
+  PrepareContext::SubgraphMaker make_subgraph_;
+  mutable ArenaPool arenas_;
+  mutable std::mutex planning_mutex_;  // one plan at a time
+  mutable std::mutex plans_mutex_;
+  mutable std::list<std::shared_ptr<CompiledPlan>> plans_;  // the last used first
+  mutable std::mutex nested_mutex_;
+  mutable std::map<const Graph*, std::shared_ptr<SubgraphRunner>> nested_;
+};
+
+}  // namespace sluice

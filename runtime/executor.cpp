@@ -1,0 +1,140 @@
+#include "runtime/executor.h"
+
+#include <tbb/task_arena.h>
+#include <tbb/task_group.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "kernels/evaluate.h"
+#include "kernels/parallel.h"
+#include "kernels/scratch.h"
+
+namespace sluice {
+namespace {
+
+// Lets a kernel reach values beyond plain tensors.
+class StepValues : public RunContext::Dynamic {
+ public:
+  StepValues(Frame& frame, int step) : frame_(frame), step_(step) {}
+  Value GetInput(int i) const override { return frame_.Input(step_, i); }
+  void SetOutput(int i, Value value) override { frame_.Output(step_, i, std::move(value)); }
+
+ private:
+  Frame& frame_;
+  int step_;
+};
+
+class Execution {
+ public:
+  Execution(Frame& frame, const PrepareContext::SubgraphMaker& make_subgraph)
+      : frame_(frame), plan_(frame.plan()), make_subgraph_(make_subgraph) {}
+
+  void RunSerially() {
+    for (size_t i = 0; i < plan_.steps.size(); ++i) {
+      const int step = static_cast<int>(i);
+      for (int64_t tile = 0; tile < plan_.steps[i].tiles; ++tile) RunTile(step, tile);
+      frame_.Release(step);
+    }
+  }
+
+  void RunInParallel() {
+    threads_ = tbb::this_task_arena::max_concurrency();
+    tbb::task_group_context context(tbb::task_group_context::isolated);
+    tbb::task_group group(context);
+    group_ = &group;
+    for (size_t i = 1; i < plan_.roots.size(); ++i) {
+      group.run([this, step = plan_.roots[i]] { RunFrom(step); });
+    }
+    if (!plan_.roots.empty()) group.run_and_wait([this] { RunFrom(plan_.roots[0]); });
+  }
+
+ private:
+  // Runs a step and then, on this thread, one of those that it made ready, and so on. No thread ever
+  // waits here: whoever finishes the last tile of a step goes on with its successors.
+  void RunFrom(int step) {
+    while (step >= 0) {
+      const int64_t tiles = plan_.steps[static_cast<size_t>(step)].tiles;
+      const int64_t helpers = std::min<int64_t>(tiles, threads_) - 1;
+      for (int64_t i = 0; i < helpers; ++i) {
+        group_->run([this, step] {
+          if (RunTiles(step)) RunFrom(Finish(step));
+        });
+      }
+      if (tiles > 0 && !RunTiles(step)) return;
+      step = Finish(step);
+    }
+  }
+
+  // Runs tiles until none is left to start; true if the last one to end ended here.
+  bool RunTiles(int step) {
+    const int64_t tiles = plan_.steps[static_cast<size_t>(step)].tiles;
+    bool last = false;
+    for (;;) {
+      const int64_t tile = frame_.next_tile(step).fetch_add(1, std::memory_order_relaxed);
+      if (tile >= tiles) return last;
+      RunTile(step, tile);
+      last = frame_.tiles_left(step).fetch_sub(1, std::memory_order_acq_rel) == 1;
+    }
+  }
+
+  // Starts the steps that waited for this one alone, all but the one that is returned; -1 for none.
+  int Finish(int step) {
+    frame_.Release(step);
+    int next = -1;
+    for (int successor : plan_.steps[static_cast<size_t>(step)].successors) {
+      if (frame_.waiting(successor).fetch_sub(1, std::memory_order_acq_rel) != 1) continue;
+      if (next >= 0) group_->run([this, next] { RunFrom(next); });
+      next = successor;
+    }
+    return next;
+  }
+
+  void RunTile(int index, int64_t tile) {
+    if (!frame_.tracing()) {
+      Compute(index, tile);
+      return;
+    }
+    TraceEvent& event = frame_.event(index, tile);
+    event.step = index;
+    event.thread = SerialScope::active() ? 0 : tbb::this_task_arena::current_thread_index();
+    event.begin_ns = Now();
+    Compute(index, tile);
+    event.end_ns = Now();
+  }
+
+  void Compute(int index, int64_t tile) {
+    const Step& step = plan_.steps[static_cast<size_t>(index)];
+    StepValues values(frame_, index);
+    if (step.kernel) {
+      const Scratch scratch(step.scratch_bytes);
+      step.kernel->Run(RunContext(frame_.inputs(index), frame_.outputs(index), scratch.data(), &values), tile);
+      return;
+    }
+    std::vector<Value> inputs;
+    for (size_t i = 0; i < step.inputs.size(); ++i) inputs.push_back(frame_.Input(index, static_cast<int>(i)));
+    std::vector<Value> outputs = Evaluate(*step.node, inputs, make_subgraph_);
+    for (size_t i = 0; i < outputs.size(); ++i) frame_.Output(index, static_cast<int>(i), std::move(outputs[i]));
+  }
+
+  int64_t Now() const {
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now() - start_).count();
+  }
+
+  Frame& frame_;
+  const Plan& plan_;
+  const PrepareContext::SubgraphMaker& make_subgraph_;
+  tbb::task_group* group_ = nullptr;
+  int threads_ = 1;
+  const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+};
+
+}  // namespace
+
+void Execute(Frame& frame, const PrepareContext::SubgraphMaker& make_subgraph) {
+  Execution execution(frame, make_subgraph);
+  if (SerialScope::active()) execution.RunSerially();
+  else execution.RunInParallel();
+}
+
+}  // namespace sluice

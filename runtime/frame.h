@@ -1,0 +1,75 @@
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "runtime/plan.h"
+
+namespace sluice {
+
+// The state of one run of a plan: addresses, counters, values that the run makes. Used by one run at
+// a time and again by the next, so that a run allocates nothing but its results.
+class Frame {
+ public:
+  explicit Frame(const Plan& plan);
+
+  // Points all slots at this run's memory and resets the counters. `arena` has plan.info.arena_bytes,
+  // aligned to 64; it and the inputs must live until TakeOutputs.
+  void Begin(std::span<const Value> inputs, std::byte* arena);
+  // One value for each graph output, owning its memory; forgets everything else of the run.
+  std::vector<Value> TakeOutputs();
+  // After a run that threw.
+  void Abandon();
+
+  const Plan& plan() const { return plan_; }
+
+  // Of a step with a kernel: addresses of its slots.
+  std::span<const void* const> inputs(int step) const;
+  std::span<void* const> outputs(int step) const;
+
+  // Input `i` of a step as a value; tensors that are not dynamic are views. None for an absent one.
+  Value Input(int step, int i) const;
+  // Stores an output: copied into place where the plan knew its size, kept otherwise.
+  void Output(int step, int i, Value value);
+  // The step is over: dynamic values that nobody will read again are dropped.
+  void Release(int step);
+
+  // Counters of the parallel executor.
+  std::atomic<int>& waiting(int step) { return counters_[static_cast<size_t>(step)].waiting; }
+  std::atomic<int64_t>& next_tile(int step) { return counters_[static_cast<size_t>(step)].next_tile; }
+  std::atomic<int64_t>& tiles_left(int step) { return counters_[static_cast<size_t>(step)].tiles_left; }
+
+  // Room for one event a tile, in the order of steps and tiles; empty unless profiling was asked for.
+  void EnableTrace();
+  bool tracing() const { return !events_.empty(); }
+  TraceEvent& event(int step, int64_t tile) {
+    return events_[static_cast<size_t>(first_event_[static_cast<size_t>(step)] + tile)];
+  }
+  std::span<const TraceEvent> events() const { return events_; }
+
+ private:
+  struct Counters {
+    std::atomic<int> waiting{0};
+    std::atomic<int64_t> next_tile{0};
+    std::atomic<int64_t> tiles_left{0};
+  };
+
+  const Slot& slot(int index) const { return plan_.slots[static_cast<size_t>(index)]; }
+
+  const Plan& plan_;
+  std::span<const Value> run_inputs_;
+  std::vector<Tensor> results_;
+  std::vector<void*> addresses_;             // by slot; null for dynamic ones
+  std::vector<const void*> step_inputs_;     // all steps' inputs in a row
+  std::vector<void*> step_outputs_;
+  std::vector<size_t> first_input_, first_output_;
+  std::vector<Value> dynamic_;
+  std::unique_ptr<std::atomic<int>[]> dynamic_readers_;
+  std::unique_ptr<Counters[]> counters_;
+  std::vector<int64_t> first_event_;
+  std::vector<TraceEvent> events_;
+};
+
+}  // namespace sluice

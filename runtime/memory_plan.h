@@ -1,0 +1,44 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace sluice {
+
+// A buffer of a run: alive from the step that writes it first to the one that reads it last.
+struct Lifetime {
+  int64_t bytes = 0;
+  int first = 0;
+  int last = 0;
+};
+
+struct MemoryPlan {
+  std::vector<int64_t> offsets;  // one for each buffer, multiples of 64
+  int64_t arena_bytes = 0;
+  int64_t live_peak_bytes = 0;   // no plan can need less
+};
+
+// Places buffers in one arena so that those alive at the same step do not overlap. Buffers that share
+// memory are ordered by the caller (see OverlapEdges). Throws Error{kOutOfMemory} on overflow.
+MemoryPlan PlanMemory(std::span<const Lifetime> buffers);
+
+// Who touches a buffer, for ordering: steps in any order.
+struct Accesses {
+  std::vector<int> steps;
+  int first_writer = 0;
+};
+
+struct Edge {
+  int from = 0;
+  int to = 0;
+};
+
+// Steps run out of order, so memory reused in step order needs order edges: from everyone who touches
+// the earlier buffer to the first writer of the later one, for all pairs that overlap in memory.
+// `successors` are the edges that exist; those implied by them are left out.
+std::vector<Edge> OverlapEdges(std::span<const Lifetime> buffers, const MemoryPlan& plan,
+                               std::span<const Accesses> accesses,
+                               std::span<const std::vector<int>> successors);
+
+}  // namespace sluice

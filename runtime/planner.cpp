@@ -1,0 +1,340 @@
+#include "runtime/planner.h"
+
+#include <algorithm>
+#include <map>
+
+#include "graph/operator.h"
+#include "kernels/evaluate.h"
+#include "kernels/reorder.h"
+#include "runtime/storage.h"
+#include "sluice/error.h"
+
+namespace sluice {
+namespace {
+
+// Results up to this size are computed while planning; larger ones only if the inputs are as large, so
+// that a small model cannot grow into a large plan.
+constexpr int64_t kMaxFoldedBytes = 1 << 20;
+
+class ReorderKernel : public Kernel {
+ public:
+  ReorderKernel(TensorDesc src, TensorDesc dst) : src_(std::move(src)), dst_(std::move(dst)) {}
+  std::string name() const override { return "reorder"; }
+  void Prepare(PrepareContext&) override {}
+  int64_t tiles() const override { return ReorderTiles(src_, dst_); }
+  void Run(const RunContext& ctx, int64_t tile) const override {
+    RunReorder(src_, ctx.in<void>(0), dst_, ctx.out<void>(0), tile);
+  }
+
+ private:
+  TensorDesc src_, dst_;
+};
+
+// Whether a value of this type has bytes of a size known now.
+bool HasBytes(const ValueType& type) { return type.IsConcrete() && type.dtype != DataType::kString; }
+
+TensorDesc PlainDesc(const ValueType& type) { return {type.dtype, *ToShape(type.shape)}; }
+
+class Planner {
+ public:
+  Planner(const Graph& graph, const PrepareContext::SubgraphMaker& make_subgraph)
+      : graph_(graph), make_subgraph_(make_subgraph), known_(graph.num_values()) {}
+
+  Plan Make(std::span<const InputType> inputs) {
+    for (size_t i = 0; i < known_.size(); ++i) {
+      const Tensor& constant = graph_.value(static_cast<ValueId>(i)).constant;
+      if (!constant.empty()) SetConstant(static_cast<ValueId>(i), &constant);
+    }
+    for (size_t i = 0; i < graph_.inputs.size(); ++i) BindInput(static_cast<int>(i), inputs[i]);
+    for (NodeId id : graph_.TopologicalOrder()) PlanNode(graph_.node(id));
+    for (ValueId id : graph_.outputs) BindOutput(id);
+    storage_.Finish(plan_);
+    return std::move(plan_);
+  }
+
+ private:
+  // What is known of a graph value so far.
+  struct Known {
+    ValueType type;
+    const Tensor* constant = nullptr;
+    Layout layout = Layout::kPlain;      // the one its producer chose
+    int uses_left = 0;                   // nodes not planned yet and graph outputs
+    std::map<Layout, int> slots;         // by layout, the reordered copies made so far included
+  };
+
+  Known& KnownOf(ValueId id) { return known_[static_cast<size_t>(id)]; }
+
+  int NewBuffer(Place::Kind kind, int index, int64_t bytes) {
+    Place place;
+    place.kind = kind;
+    place.index = index;
+    return storage_.AddBuffer(std::move(place), bytes);
+  }
+
+  // Makes `slot` the place of a value that a step or the caller provides.
+  void Define(ValueId id, int slot) {
+    Known& known = KnownOf(id);
+    known.layout = storage_.desc(slot).layout;
+    known.uses_left = static_cast<int>(graph_.value(id).users.size()) +
+                      static_cast<int>(std::count(graph_.outputs.begin(), graph_.outputs.end(), id));
+    Show(known, slot);
+  }
+
+  // Any use to come may read this slot.
+  void Show(Known& known, int slot) {
+    known.slots[storage_.desc(slot).layout] = slot;
+    storage_.ExpectUses(storage_.BufferOf(slot), known.uses_left);
+  }
+
+  void SetConstant(ValueId id, const Tensor* tensor) {
+    Known& known = KnownOf(id);
+    known.type = ValueType::Of(tensor->dtype(), ToSymShape(tensor->shape()));
+    known.constant = tensor;
+  }
+
+  int NewDynamicSlot() {
+    const int index = static_cast<int>(plan_.dynamic_readers.size());
+    plan_.dynamic_readers.push_back(0);
+    return storage_.AddSlot({}, NewBuffer(Place::Kind::kDynamic, index, 0));
+  }
+
+  void BindInput(int index, const InputType& input) {
+    const ValueId id = graph_.inputs[static_cast<size_t>(index)];
+    ValueType& type = KnownOf(id).type;
+    type = input.kind == ValueType::Kind::kTensor
+               ? ValueType::Of(input.desc.dtype, ToSymShape(input.desc.shape))
+               : ValueType{input.desc.dtype, input.kind, false, {}};
+    Plan::Input bound;
+    if (HasBytes(type)) {
+      Define(id, storage_.AddSlot(input.desc, NewBuffer(Place::Kind::kInput, index, input.desc.byte_size())));
+    } else {
+      const int slot = NewDynamicSlot();
+      bound.dynamic = storage_.place(storage_.BufferOf(slot)).index;
+      Define(id, slot);
+    }
+    plan_.inputs.push_back(bound);
+  }
+
+  int ConstantSlot(const Tensor& tensor, Layout layout) {
+    const TensorDesc plain{tensor.dtype(), tensor.shape()};
+    TensorDesc wanted = plain;
+    wanted.layout = layout;
+    const int buffer = NewBuffer(Place::Kind::kConstant, 0, 0);
+    if (layout == Layout::kPlain) {
+      storage_.place(buffer).constant = tensor;
+    } else {
+      Tensor copy(DataType::kUInt8, {wanted.byte_size()});
+      for (int64_t tile = 0; tile < ReorderTiles(plain, wanted); ++tile) {
+        RunReorder(plain, tensor.data(), wanted, copy.mutable_data(), tile);
+      }
+      plan_.info.packed_bytes += copy.byte_size();
+      storage_.place(buffer).constant = std::move(copy);
+    }
+    return storage_.AddSlot(wanted, buffer);
+  }
+
+  // The slot of a value in a layout, reordered by a step of its own if there is none yet.
+  int SlotOf(ValueId id, Layout layout) {
+    if (id == ValueId::kNone) return Storage::kNone;
+    Known& known = KnownOf(id);
+    if (const auto found = known.slots.find(layout); found != known.slots.end()) return found->second;
+    int slot = Storage::kNone;
+    if (known.constant != nullptr) {
+      slot = ConstantSlot(*known.constant, layout);
+    } else {
+      const int from = known.slots.at(known.layout);
+      TensorDesc desc = storage_.desc(from);
+      desc.layout = layout;
+      slot = storage_.AddSlot(desc, NewBuffer(Place::Kind::kArena, 0, desc.byte_size()));
+      Step step;
+      step.value = graph_.value(id).name;
+      step.kernel = std::make_unique<ReorderKernel>(storage_.desc(from), desc);
+      step.inputs = {from};
+      step.outputs = {slot};
+      ++plan_.info.reorders;
+      AddStep(std::move(step));
+    }
+    Show(known, slot);
+    return slot;
+  }
+
+  void PlanNode(const Node& node) {
+    std::vector<const ValueType*> types;
+    std::vector<const Tensor*> constants;
+    bool static_sizes = true;
+    for (ValueId id : node.inputs) {
+      types.push_back(id == ValueId::kNone ? nullptr : &KnownOf(id).type);
+      constants.push_back(id == ValueId::kNone ? nullptr : KnownOf(id).constant);
+      if (id != ValueId::kNone && !HasBytes(KnownOf(id).type)) static_sizes = false;
+    }
+    const std::vector<ValueType> outputs = InferNode(node, std::move(types), constants);
+    for (size_t i = 0; i < node.outputs.size(); ++i) {
+      if (node.outputs[i] == ValueId::kNone) continue;
+      KnownOf(node.outputs[i]).type = outputs[i];
+      if (!HasBytes(outputs[i])) static_sizes = false;
+    }
+    if (!Fold(node, constants)) {
+      if (static_sizes) PlanKernel(node, constants, outputs);
+      else PlanDynamic(node);
+    }
+    for (ValueId id : node.inputs) {
+      if (id == ValueId::kNone) continue;
+      --KnownOf(id).uses_left;
+      for (const auto& [layout, slot] : KnownOf(id).slots) storage_.UseDone(storage_.BufferOf(slot));
+    }
+  }
+
+  // Computes the node now where its result cannot depend on the run.
+  bool Fold(const Node& node, const std::vector<const Tensor*>& constants) {
+    if (!node.op->pure) return false;
+    std::vector<Value> values;
+    int64_t input_bytes = 0, output_bytes = 0;
+    for (size_t i = 0; i < node.inputs.size(); ++i) {
+      if (node.inputs[i] == ValueId::kNone) {
+        values.emplace_back();
+      } else if (constants[i] != nullptr) {
+        input_bytes += constants[i]->byte_size();
+        values.emplace_back(*constants[i]);
+      } else if (const ValueType& type = KnownOf(node.inputs[i]).type;
+                 node.op->shape_only && type.IsConcrete()) {
+        values.emplace_back(Tensor::Borrow(type.dtype, *ToShape(type.shape), nullptr));
+      } else {
+        return false;
+      }
+    }
+    for (ValueId id : node.outputs) {
+      if (id != ValueId::kNone && KnownOf(id).type.IsConcrete()) {
+        output_bytes += PlainDesc(KnownOf(id).type).byte_size();
+      }
+    }
+    if (output_bytes > std::max(kMaxFoldedBytes, input_bytes)) return false;
+    std::vector<Value> results = Evaluate(node, values, make_subgraph_);
+    for (size_t i = 0; i < node.outputs.size(); ++i) {
+      if (node.outputs[i] != ValueId::kNone && !results[i].is_tensor()) return false;
+    }
+    for (size_t i = 0; i < node.outputs.size(); ++i) {
+      if (node.outputs[i] == ValueId::kNone) continue;
+      plan_.constants.push_back(std::move(results[i].tensor()));
+      SetConstant(node.outputs[i], &plan_.constants.back());
+    }
+    return true;
+  }
+
+  void PlanKernel(const Node& node, const std::vector<const Tensor*>& constants,
+                  const std::vector<ValueType>& types) {
+    std::vector<TensorDesc> inputs, outputs;
+    for (ValueId id : node.inputs) {
+      inputs.emplace_back();
+      if (id == ValueId::kNone) continue;
+      inputs.back() = PlainDesc(KnownOf(id).type);
+      inputs.back().layout = KnownOf(id).layout;
+    }
+    for (size_t i = 0; i < node.outputs.size(); ++i) {
+      outputs.push_back(HasBytes(types[i]) ? PlainDesc(types[i]) : TensorDesc());
+    }
+    PreparedStep prepared = PrepareKernel(node, [&] {
+      return PrepareContext(node, inputs, constants, outputs, std::vector<bool>(outputs.size(), true),
+                            make_subgraph_);
+    });
+
+    Step step;
+    step.node = &node;
+    step.scratch_bytes = prepared.request.scratch_bytes;
+    for (size_t i = 0; i < node.inputs.size(); ++i) {
+      step.inputs.push_back(SlotOf(node.inputs[i], prepared.request.input_layouts[i]));
+    }
+    bool runs = false;
+    for (size_t i = 0; i < node.outputs.size(); ++i) {
+      step.outputs.push_back(Storage::kNone);
+      if (node.outputs[i] == ValueId::kNone) continue;
+      const TensorDesc& desc = prepared.outputs[i];
+      if (const int shared = prepared.request.shares_input[i]; shared >= 0) {
+        Define(node.outputs[i], storage_.AddView(desc, step.inputs[static_cast<size_t>(shared)]));
+        continue;
+      }
+      runs = true;
+      int buffer = OverwrittenBuffer(step, prepared.request.in_place[i], desc);
+      if (buffer == Storage::kNone) buffer = NewBuffer(Place::Kind::kArena, 0, desc.byte_size());
+      step.outputs[i] = storage_.AddSlot(desc, buffer);
+      Define(node.outputs[i], step.outputs[i]);
+    }
+    if (!runs) return;
+    plan_.info.flops += prepared.kernel->flops();
+    step.kernel = std::move(prepared.kernel);
+    step.declined = std::move(prepared.declined);
+    AddStep(std::move(step));
+  }
+
+  // The memory of input `in_place` if the run made it and nobody but this one use needs it any more.
+  int OverwrittenBuffer(const Step& step, int in_place, const TensorDesc& desc) {
+    if (in_place < 0 || step.inputs[static_cast<size_t>(in_place)] == Storage::kNone) return Storage::kNone;
+    const int buffer = storage_.BufferOf(step.inputs[static_cast<size_t>(in_place)]);
+    if (storage_.place(buffer).kind != Place::Kind::kArena || storage_.uses_left(buffer) != 1 ||
+        storage_.bytes(buffer) != desc.byte_size()) {
+      return Storage::kNone;
+    }
+    return buffer;
+  }
+
+  void PlanDynamic(const Node& node) {
+    Step step;
+    step.node = &node;
+    for (ValueId id : node.inputs) step.inputs.push_back(SlotOf(id, Layout::kPlain));
+    for (ValueId id : node.outputs) {
+      step.outputs.push_back(Storage::kNone);
+      if (id == ValueId::kNone) continue;
+      int slot = Storage::kNone;
+      if (const ValueType& type = KnownOf(id).type; HasBytes(type)) {
+        const TensorDesc desc = PlainDesc(type);
+        slot = storage_.AddSlot(desc, NewBuffer(Place::Kind::kArena, 0, desc.byte_size()));
+      } else {
+        slot = NewDynamicSlot();
+      }
+      step.outputs.back() = slot;
+      Define(id, slot);
+    }
+    AddStep(std::move(step));
+  }
+
+  void AddStep(Step step) {
+    if (step.kernel) step.tiles = step.kernel->tiles();
+    for (int slot : step.inputs) CountDynamicReader(slot);
+    storage_.Record(static_cast<int>(plan_.steps.size()), step.inputs, step.outputs);
+    plan_.steps.push_back(std::move(step));
+  }
+
+  void CountDynamicReader(int slot) {
+    if (slot == Storage::kNone) return;
+    const Place& place = storage_.place(storage_.BufferOf(slot));
+    if (place.kind == Place::Kind::kDynamic) ++plan_.dynamic_readers[static_cast<size_t>(place.index)];
+  }
+
+  // A result is written where the caller gets it, so that nothing is copied at the end.
+  void BindOutput(ValueId id) {
+    Plan::Output output;
+    output.slot = SlotOf(id, Layout::kPlain);
+    CountDynamicReader(output.slot);
+    Place& place = storage_.place(storage_.BufferOf(output.slot));
+    if (place.kind == Place::Kind::kArena) {
+      place.kind = Place::Kind::kOutput;
+      place.index = static_cast<int>(plan_.results.size());
+      plan_.results.push_back(storage_.desc(output.slot));
+    }
+    plan_.outputs.push_back(output);
+  }
+
+  const Graph& graph_;
+  const PrepareContext::SubgraphMaker& make_subgraph_;
+  std::vector<Known> known_;
+  Storage storage_;
+  Plan plan_;
+};
+
+}  // namespace
+
+Plan MakePlan(const Graph& graph, std::span<const InputType> inputs,
+              const PrepareContext::SubgraphMaker& make_subgraph) {
+  return Planner(graph, make_subgraph).Make(inputs);
+}
+
+}  // namespace sluice

@@ -1,0 +1,22 @@
+#pragma once
+
+#include <span>
+
+#include "runtime/plan.h"
+
+namespace sluice {
+
+// What a plan is made for: one entry for each graph input.
+struct InputType {
+  ValueType::Kind kind = ValueType::Kind::kTensor;  // kOptional: absent
+  TensorDesc desc;                                  // row-major; of sequences only the element type
+
+  bool operator==(const InputType&) const = default;
+};
+
+// Chooses kernels, layouts and memory for every step of `graph`, which must be resolved and outlive
+// the plan. Runs on the calling thread alone. Throws Error.
+Plan MakePlan(const Graph& graph, std::span<const InputType> inputs,
+              const PrepareContext::SubgraphMaker& make_subgraph);
+
+}  // namespace sluice

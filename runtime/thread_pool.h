@@ -1,0 +1,25 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+
+namespace sluice {
+
+// Threads that sessions compute on. oneDNN stays single-threaded on them (kernels/onednn/threading.h).
+class ThreadPool {
+ public:
+  // TBB's own limit on small machines.
+  static constexpr int kMaxThreads = 256;
+
+  // The pool of `threads` threads, callers included; sessions that ask for the same number share it.
+  // 1 <= threads <= kMaxThreads.
+  static std::shared_ptr<ThreadPool> Get(int threads);
+  virtual ~ThreadPool() = default;
+
+  virtual int threads() const = 0;
+  // Calls fn, whose tiles and tasks spread over the pool. With one thread all stays on the caller's.
+  // Any number of callers at once; what fn throws comes out here.
+  virtual void Run(const std::function<void()>& fn) const = 0;
+};
+
+}  // namespace sluice
