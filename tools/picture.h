@@ -1,0 +1,56 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace sluice::tools {
+
+// Red, green, blue with 8 bits each, rows from the top, no padding.
+struct Picture {
+  int width = 0;
+  int height = 0;
+  std::vector<uint8_t> rgb;
+
+  Picture() = default;
+  Picture(int w, int h) : width(w), height(h), rgb(size_t{3} * static_cast<size_t>(w) * static_cast<size_t>(h)) {}
+  uint8_t* at(int x, int y) { return &rgb[3 * (static_cast<size_t>(y) * static_cast<size_t>(width) + x)]; }
+  const uint8_t* at(int x, int y) const {
+    return &rgb[3 * (static_cast<size_t>(y) * static_cast<size_t>(width) + x)];
+  }
+};
+
+// Pictures of more pixels are refused, so that a small file cannot ask for all memory.
+constexpr int64_t kMaxPixels = 200'000'000;
+
+// Whether the bytes begin like a PNG or JPEG file.
+bool LooksLikePicture(std::span<const std::byte> bytes);
+
+// PNG of any kind (16 bits are rounded to 8, transparency is put on white) or JPEG (grey or YCbCr; a
+// rotation in its EXIF data is not applied). Throws Error{kInvalidArgument, kUnsupported} naming `place`.
+Picture DecodePicture(std::span<const std::byte> bytes, const std::string& place);
+Picture ReadPicture(const std::string& path);
+
+// PNG, or JPEG of quality 92 if the path ends with .jpg or .jpeg; other endings are refused.
+void WritePicture(const std::string& path, const Picture& picture);
+// Throws Error{kInvalidArgument} unless WritePicture knows the ending.
+void CheckPicturePath(const std::string& path);
+
+// Bilinear with pixel centres at .5 and clamped edges, without a low-pass filter: what OpenCV calls
+// INTER_LINEAR, with which most detectors are trained.
+Picture Resize(const Picture& picture, int width, int height);
+
+// How a picture was fitted into another: x_fitted = x * scale + left, y_fitted = y * scale_y + top.
+struct Fit {
+  double scale_x = 1;
+  double scale_y = 1;
+  double left = 0;
+  double top = 0;
+};
+
+// The picture in the middle of width x height, as large as its proportions allow, on grey 114.
+Picture Letterbox(const Picture& picture, int width, int height, Fit* fit = nullptr);
+
+}  // namespace sluice::tools
