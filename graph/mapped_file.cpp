@@ -1,0 +1,110 @@
+#include "graph/mapped_file.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+#include <vector>
+
+#include "sluice/error.h"
+
+namespace sluice {
+namespace {
+
+class Descriptor {
+ public:
+  explicit Descriptor(int fd) : fd_(fd) {}
+  ~Descriptor() {
+    if (fd_ >= 0) close(fd_);
+  }
+  Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  Descriptor& operator=(Descriptor&& other) noexcept {
+    std::swap(fd_, other.fd_);
+    return *this;
+  }
+  int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+[[noreturn]] void Fail(ErrorCode code, const std::string& path, const std::string& what) {
+  throw Error(code, path + ": " + what);
+}
+
+struct stat StatRegular(int fd, ErrorCode code, const std::string& path) {
+  struct stat info {};
+  if (fstat(fd, &info) != 0) Fail(code, path, std::strerror(errno));
+  if (S_ISDIR(info.st_mode)) Fail(code, path, "is a folder, expected a file");
+  if (!S_ISREG(info.st_mode)) Fail(code, path, "is not a regular file");
+  return info;
+}
+
+std::vector<std::string> Components(const std::string& path) {
+  std::vector<std::string> parts;
+  for (size_t begin = 0; begin <= path.size();) {
+    size_t end = path.find('/', begin);
+    if (end == std::string::npos) end = path.size();
+    if (end > begin && path.compare(begin, end - begin, ".") != 0) parts.push_back(path.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return parts;
+}
+
+}  // namespace
+
+MappedFile::MappedFile(int descriptor, size_t size, const std::string& path) : size_(size) {
+  if (size == 0) return;
+  data_ = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE, descriptor, 0);
+  if (data_ == MAP_FAILED) {
+    data_ = nullptr;
+    throw Error(ErrorCode::kOutOfMemory, path + ": cannot be mapped: " + std::strerror(errno));
+  }
+}
+
+MappedFile::~MappedFile() {
+  if (data_ != nullptr) munmap(data_, size_);
+}
+
+void MappedFile::Forget() const {
+  if (data_ != nullptr) madvise(data_, size_, MADV_DONTNEED);
+}
+
+std::shared_ptr<const MappedFile> MappedFile::Open(const std::string& path) {
+  const Descriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (file.get() < 0) Fail(ErrorCode::kInvalidArgument, path, std::strerror(errno));
+  const struct stat info = StatRegular(file.get(), ErrorCode::kInvalidArgument, path);
+  return std::shared_ptr<const MappedFile>(new MappedFile(file.get(), static_cast<size_t>(info.st_size), path));
+}
+
+std::shared_ptr<const MappedFile> MappedFile::OpenInside(const std::string& folder, const std::string& location) {
+  const std::string place = "external data '" + location + "'";
+  constexpr ErrorCode kCode = ErrorCode::kInvalidModel;
+  if (location.find('\0') != std::string::npos) Fail(kCode, place, "the name holds a zero byte");
+  if (location.starts_with("/")) Fail(kCode, place, "absolute path, expected one inside the model's folder");
+  const std::vector<std::string> parts = Components(location);
+  if (parts.empty()) Fail(kCode, place, "no file name");
+  for (const std::string& part : parts) {
+    if (part == "..") Fail(kCode, place, "path leaves the model's folder");
+  }
+  Descriptor at(open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (at.get() < 0) Fail(kCode, place, std::string("the model's folder: ") + std::strerror(errno));
+  for (size_t i = 0; i < parts.size(); ++i) {
+    const int kind = i + 1 < parts.size() ? O_DIRECTORY : O_NONBLOCK;
+    Descriptor next(openat(at.get(), parts[i].c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC | kind));
+    if (next.get() < 0) {
+      const std::string what = errno == ELOOP ? "is a symbolic link" : std::strerror(errno);
+      Fail(kCode, place, "'" + parts[i] + "': " + what);
+    }
+    at = std::move(next);
+  }
+  const struct stat info = StatRegular(at.get(), kCode, place);
+  if (info.st_nlink > 1) Fail(kCode, place, "the file has other hard links, which may lie outside the model's folder");
+  return std::shared_ptr<const MappedFile>(new MappedFile(at.get(), static_cast<size_t>(info.st_size), place));
+}
+
+}  // namespace sluice

@@ -1,0 +1,34 @@
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <string>
+
+namespace sluice {
+
+// A file mapped read-only; views into it keep the mapping alive through its shared_ptr. Writing to a
+// view reaches neither the file nor other processes.
+class MappedFile {
+ public:
+  // Throws Error{kInvalidArgument} for what cannot be opened or is no regular file.
+  static std::shared_ptr<const MappedFile> Open(const std::string& path);
+  // A file that a model refers to: `location` is relative to `folder` and must stay inside: no "..",
+  // no absolute path, no symbolic link on the way, no second hard link. Throws Error{kInvalidModel}.
+  static std::shared_ptr<const MappedFile> OpenInside(const std::string& folder, const std::string& location);
+  ~MappedFile();
+  MappedFile(const MappedFile&) = delete;
+  MappedFile& operator=(const MappedFile&) = delete;
+
+  std::span<const std::byte> bytes() const { return {static_cast<const std::byte*>(data_), size_}; }
+  // Gives the pages that were read back to the system; the next access reads them again.
+  void Forget() const;
+
+ private:
+  MappedFile(int descriptor, size_t size, const std::string& path);
+
+  void* data_ = nullptr;
+  size_t size_ = 0;
+};
+
+}  // namespace sluice

@@ -1,0 +1,55 @@
+#include "graph/passes/pass.h"
+
+#include <algorithm>
+
+#include "graph/verify.h"
+#include "sluice/error.h"
+
+namespace sluice {
+namespace {
+
+void RunOn(Graph& graph, const Pass& pass, PassContext& ctx) {
+  for (size_t i = 0; i < graph.num_node_ids(); ++i) {
+    if (!graph.alive(static_cast<NodeId>(i))) continue;
+    for (const auto& [name, attribute] : graph.node(static_cast<NodeId>(i)).attrs.all()) {
+      if (const auto* nested = std::get_if<std::shared_ptr<Graph>>(&attribute)) RunOn(**nested, pass, ctx);
+    }
+  }
+  pass.run(graph, ctx);
+}
+
+}  // namespace
+
+void PassContext::Applied(const Graph& graph, const Node& node, std::string text) {
+  const std::string fallback = node.outputs.empty() ? "" : graph.value(node.outputs[0]).name;
+  notes.push_back({std::string(pass), Describe(node, fallback), std::move(text), true});
+}
+
+void PassContext::Kept(const Graph& graph, const Node& node, std::string text) {
+  Applied(graph, node, std::move(text));
+  notes.back().applied = false;
+}
+
+std::span<const Pass> Pipeline() {
+  return {};
+}
+
+void RunPasses(Graph& graph, std::span<const std::string> disabled, PassContext& ctx) {
+  for (const std::string& name : disabled) {
+    if (std::none_of(Pipeline().begin(), Pipeline().end(), [&](const Pass& pass) { return pass.name == name; })) {
+      std::string known;
+      for (const Pass& pass : Pipeline()) known += (known.empty() ? "" : ", ") + std::string(pass.name);
+      throw Error(ErrorCode::kInvalidArgument, "there is no pass '" + name + "'; there are " + known);
+    }
+  }
+  for (const Pass& pass : Pipeline()) {
+    if (std::find(disabled.begin(), disabled.end(), pass.name) != disabled.end()) continue;
+    ctx.pass = pass.name;
+    RunOn(graph, pass, ctx);
+#ifndef NDEBUG
+    Verify(graph);
+#endif
+  }
+}
+
+}  // namespace sluice
