@@ -1,0 +1,90 @@
+#include "kernels/pack_cache.h"
+
+#include <cstring>
+#include <map>
+#include <mutex>
+#include <random>
+#include <tuple>
+
+namespace sluice {
+namespace {
+
+struct Hash {
+  uint64_t low, high;
+  auto operator<=>(const Hash&) const = default;
+};
+
+// Unknown outside of the process, so that no file can be made to collide with another's weights.
+uint64_t Secret() {
+  static const uint64_t secret = [] {
+    std::random_device device;
+    return (static_cast<uint64_t>(device()) << 32 | device()) | 1;
+  }();
+  return secret;
+}
+
+uint64_t Mix(uint64_t a, uint64_t b) {
+  const unsigned __int128 product = static_cast<unsigned __int128>(a) * b;
+  return static_cast<uint64_t>(product) ^ static_cast<uint64_t>(product >> 64);
+}
+
+// Two independent 64-bit multiply-and-fold hashes over 16-byte steps.
+Hash HashOf(const void* data, size_t size) {
+  const auto* bytes = static_cast<const unsigned char*>(data);
+  const uint64_t k0 = Secret(), k1 = Mix(k0, 0x9e3779b97f4a7c15u) | 1, k2 = Mix(k1, 0xd1b54a32d192ed03u) | 1;
+  Hash hash = {k1 ^ size, k2 + size};
+  for (size_t at = 0; at < size; at += 16) {
+    uint64_t words[2] = {0, 0};
+    std::memcpy(words, bytes + at, size - at < 16 ? size - at : 16);
+    hash.low = Mix(hash.low ^ words[0] ^ k1, words[1] ^ k2);
+    hash.high = Mix(hash.high + words[1] + k0, (words[0] ^ k1) + hash.high) + words[0];
+  }
+  return hash;
+}
+
+using Key = std::tuple<Hash, int64_t, std::string>;
+
+struct Cache {
+  std::mutex mutex;
+  std::map<Key, std::weak_ptr<const Tensor>> entries;
+};
+
+Cache& TheCache() {
+  // Never destroyed: packed weights may outlive static objects.
+  static Cache* const cache = new Cache;
+  return *cache;
+}
+
+}  // namespace
+
+PackedWeights PackShared(const Tensor& weights, const std::string& format, int64_t packed_bytes,
+                         const std::function<void(std::byte*)>& pack) {
+  Key key(HashOf(weights.data(), static_cast<size_t>(weights.byte_size())), packed_bytes, format);
+  Cache& cache = TheCache();
+  {
+    const std::lock_guard lock(cache.mutex);
+    const auto found = cache.entries.find(key);
+    if (found != cache.entries.end()) {
+      if (PackedWeights packed = found->second.lock()) return packed;
+    }
+  }
+  // Packed outside of the lock; of two threads that meet here, the second one's work is dropped.
+  auto packed = std::make_unique<Tensor>(DataType::kUInt8, Shape{packed_bytes});
+  std::memset(packed->mutable_data(), 0, static_cast<size_t>(packed_bytes));
+  pack(static_cast<std::byte*>(packed->mutable_data()));
+
+  const PackedWeights result(packed.release(), [key](const Tensor* tensor) {
+    delete tensor;
+    Cache& owner = TheCache();
+    const std::lock_guard guard(owner.mutex);
+    const auto found = owner.entries.find(key);
+    if (found != owner.entries.end() && found->second.expired()) owner.entries.erase(found);
+  });
+  const std::lock_guard lock(cache.mutex);
+  std::weak_ptr<const Tensor>& entry = cache.entries[key];
+  if (PackedWeights other = entry.lock()) return other;
+  entry = result;
+  return result;
+}
+
+}  // namespace sluice
