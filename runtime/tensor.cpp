@@ -1,5 +1,7 @@
 #include "sluice/tensor.h"
 
+#include <unistd.h>
+
 #include <cstdlib>
 #include <cstring>
 #include <new>
@@ -12,6 +14,7 @@ namespace {
 constexpr size_t kAlignment = 64;
 
 std::shared_ptr<const void> AllocateBytes(int64_t bytes) {
+  CheckMemory(bytes);
   // Rounded up so that vector loads may read to the end of the last 64-byte line.
   const size_t size = (static_cast<size_t>(bytes) + kAlignment) / kAlignment * kAlignment;
   void* memory = std::aligned_alloc(kAlignment, size);
@@ -85,6 +88,14 @@ int64_t ByteSize(DataType type, int64_t elems) {
   return (bits + 7) / 8;
 }
 
+void CheckMemory(int64_t bytes) {
+  static const int64_t limit = static_cast<int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE);
+  if (limit > 0 && bytes > limit) {
+    throw Error(ErrorCode::kOutOfMemory, "a tensor of " + std::to_string(bytes) + " bytes exceeds the machine's memory of " +
+                                             std::to_string(limit));
+  }
+}
+
 int64_t NumElements(std::span<const int64_t> shape) {
   int64_t count = 1;
   bool zero = false;
@@ -115,6 +126,7 @@ void CheckElementCount(const Shape& shape, size_t count) {
 Tensor::Tensor(DataType type, Shape shape) : dtype_(type), shape_(std::move(shape)) {
   const int64_t elems = NumElements(shape_);
   if (type == DataType::kString) {
+    CheckMemory(ByteSize(type, elems));
     auto strings = std::make_shared<std::vector<std::string>>(static_cast<size_t>(elems));
     data_ = strings->data();
     owner_ = std::move(strings);
