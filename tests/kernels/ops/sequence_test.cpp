@@ -91,6 +91,18 @@ TEST(Scan, WalksAxesInBothDirections) {
   ExpectTensor(out[1], I({3}, {4, 6, 7}));
 }
 
+TEST(Scan, Version8HasABatch) {
+  const Attrs attrs = {{"body", Signature(2, {DataType::kInt64, DataType::kInt64})}, {"num_scan_inputs", int64_t{1}}};
+  const auto add = [](std::vector<Value> in) -> std::vector<Value> {
+    const Tensor sum = Tensor::Scalar(in[0].tensor().values<int64_t>()[0] + in[1].tensor().values<int64_t>()[0]);
+    return {sum, sum};
+  };
+  const auto out = RunNested({"Scan", 8, attrs, {I({2}, {2, 1}), I({2}, {0, 10}), I({2, 2}, {1, 2, 3, 4})}, 2}, add);
+  ExpectTensor(out[0], I({2}, {3, 13}));
+  ExpectTensor(out[1], I({2, 2}, {1, 3, 13, 0}));
+  EXPECT_THROW(RunNested({"Scan", 8, attrs, {I({2}, {3, 1}), I({2}, {0, 10}), I({2, 2}, {1, 2, 3, 4})}, 2}, add), Error);
+}
+
 TEST(If, TakesOneBranch) {
   const Attrs attrs = {{"then_branch", Signature(0, {DataType::kInt64})}, {"else_branch", Signature(0, {DataType::kInt64})}};
   const Node node = MakeNode({"If", 13, attrs, {Make<bool>({}, {false})}});
