@@ -110,8 +110,10 @@ void MappedCopy::RunAs(const T* src, T* dst, const T& fill, int64_t tile) const 
       }
     } else {
       for (const Stretch& s : stretches_) {
-        if (s.src < 0) std::fill(to + s.begin, to + s.begin + s.size, fill);
-        else std::copy(src + offset + s.src, src + offset + s.src + s.size, to + s.begin);
+        if (s.src < 0)
+          std::fill(to + s.begin, to + s.begin + s.size, fill);
+        else
+          std::copy(src + offset + s.src, src + offset + s.src + s.size, to + s.begin);
       }
     }
     previous = filled ? -1 : offset;

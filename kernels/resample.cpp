@@ -19,7 +19,8 @@ float CoordinateOf(const std::string& mode, const ResampleAxis& axis, int64_t x)
     return axis.roi_begin * (in - 1) + at * (axis.roi_end - axis.roi_begin) * (in - 1) / (out - 1);
   }
   const float half_pixel = (at + 0.5f) / axis.scale - 0.5f;
-  if (mode == "half_pixel_symmetric") return in / 2 * (1 - static_cast<float>(axis.out) / (axis.scale * in)) + half_pixel;
+  if (mode == "half_pixel_symmetric")
+    return in / 2 * (1 - static_cast<float>(axis.out) / (axis.scale * in)) + half_pixel;
   return half_pixel;
 }
 
@@ -43,8 +44,9 @@ double Filter(const ResampleMode& mode, double x) {
 }  // namespace
 
 bool IsCoordinateMode(const std::string& name) {
-  static const char* const kNames[] = {"half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners",
-                                       "asymmetric", "tf_half_pixel_for_nn", "tf_crop_and_resize"};
+  static const char* const kNames[] = {"half_pixel",        "half_pixel_symmetric", "pytorch_half_pixel",
+                                       "align_corners",     "asymmetric",           "tf_half_pixel_for_nn",
+                                       "tf_crop_and_resize"};
   return std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames);
 }
 
@@ -57,11 +59,21 @@ std::vector<int64_t> NearestMap(const ResampleMode& mode, const ResampleAxis& ax
       continue;
     }
     switch (mode.rounding) {
-      case ResampleMode::Rounding::kPreferFloor: x = std::ceil(x - 0.5f); break;
-      case ResampleMode::Rounding::kPreferCeil: x = std::floor(x + 0.5f); break;
-      case ResampleMode::Rounding::kFloor: x = std::floor(x); break;
-      case ResampleMode::Rounding::kCeil: x = std::ceil(x); break;
-      case ResampleMode::Rounding::kSimple: x = axis.scale < 1 ? std::ceil(x) : std::floor(x); break;
+      case ResampleMode::Rounding::kPreferFloor:
+        x = std::ceil(x - 0.5f);
+        break;
+      case ResampleMode::Rounding::kPreferCeil:
+        x = std::floor(x + 0.5f);
+        break;
+      case ResampleMode::Rounding::kFloor:
+        x = std::floor(x);
+        break;
+      case ResampleMode::Rounding::kCeil:
+        x = std::ceil(x);
+        break;
+      case ResampleMode::Rounding::kSimple:
+        x = axis.scale < 1 ? std::ceil(x) : std::floor(x);
+        break;
     }
     map[static_cast<size_t>(i)] = Clamp(x, axis.in);
   }

@@ -38,7 +38,8 @@ StridedCopy::StridedCopy(const Shape& sizes, const Shape& src_strides, const Sha
   for (size_t i = 0; i < sizes.size(); ++i) {
     const Axis axis{sizes[i], src_strides[i], dst_strides[i]};
     if (axis.size == 1) continue;
-    if (!merged.empty() && merged.back().src == axis.src * axis.size && merged.back().dst == axis.dst * axis.size) {
+    if (!merged.empty() && merged.back().src == axis.src * axis.size &&
+        merged.back().dst == axis.dst * axis.size) {
       merged.back() = {merged.back().size * axis.size, axis.src, axis.dst};
     } else {
       merged.push_back(axis);
@@ -58,8 +59,8 @@ StridedCopy::StridedCopy(const Shape& sizes, const Shape& src_strides, const Sha
     }
   }
   if (merged.size() > kMaxRank) {
-    throw Error(ErrorCode::kUnsupported, "moving elements of shape " + ToString(sizes) + " across more than " +
-                                             std::to_string(kMaxRank) + " axes");
+    throw Error(ErrorCode::kUnsupported, "moving elements of shape " + ToString(sizes) +
+                                             " across more than " + std::to_string(kMaxRank) + " axes");
   }
   outer_ = static_cast<int>(merged.size());
   std::copy(merged.begin(), merged.end(), axes_);

@@ -8,13 +8,14 @@ namespace {
 
 // The layout in which parts along `axis` are whole pieces of memory: that of the first of the tensors
 // that has one, if the channels of all of them fill their blocks.
-Layout LayoutOfParts(const std::vector<TensorDesc>& whole, const std::vector<TensorDesc>& parts, int64_t axis) {
+Layout LayoutOfParts(const std::vector<TensorDesc>& whole, const std::vector<TensorDesc>& parts,
+                     int64_t axis) {
   for (const TensorDesc& desc : whole) {
     if (desc.layout == Layout::kPlain) continue;
     const int64_t block = BlockOf(desc.layout);
     const bool fits = axis != 1 || std::all_of(parts.begin(), parts.end(), [block](const TensorDesc& part) {
-      return part.shape[1] % block == 0;
-    });
+                        return part.shape[1] % block == 0;
+                      });
     if (fits) return desc.layout;
   }
   return Layout::kPlain;
@@ -71,16 +72,19 @@ void InferConcat(InferContext& ctx) {
   SymShape shape = ctx.shape(0);
   for (int i = 1; i < ctx.num_inputs(); ++i) {
     const SymShape& other = ctx.shape(i);
-    if (ctx.dtype(i) != ctx.dtype(0)) ctx.Fail("input " + std::to_string(i) + " has another element type than input 0");
-    if (ctx.rank(i) != rank) ctx.Fail("input " + std::to_string(i) + " is " + ToString(other) + ", expected rank " + std::to_string(rank));
+    if (ctx.dtype(i) != ctx.dtype(0))
+      ctx.Fail("input " + std::to_string(i) + " has another element type than input 0");
+    if (ctx.rank(i) != rank)
+      ctx.Fail("input " + std::to_string(i) + " is " + ToString(other) + ", expected rank " +
+               std::to_string(rank));
     for (size_t d = 0; d < shape.size(); ++d) {
       if (d == axis) {
         shape[d] = shape[d] + other[d];
       } else if (!shape[d].known()) {
         if (other[d].known() || shape[d].symbol().empty()) shape[d] = other[d];
       } else if (other[d].known() && other[d].value() != shape[d].value()) {
-        ctx.Fail("input " + std::to_string(i) + " is " + ToString(other) + ", expected " + ToString(ctx.shape(0)) +
-                 " but for axis " + std::to_string(axis));
+        ctx.Fail("input " + std::to_string(i) + " is " + ToString(other) + ", expected " +
+                 ToString(ctx.shape(0)) + " but for axis " + std::to_string(axis));
       }
     }
   }
@@ -92,7 +96,8 @@ class SplitKernel : public MoveKernel {
   void Prepare(PrepareContext& ctx) override {
     type_ = ctx.dtype(0);
     CheckMovable(ctx, type_);
-    const int64_t axis = CheckedAxis(ctx, ctx.attrs().Int("axis", 0), static_cast<int64_t>(ctx.shape(0).size()));
+    const int64_t axis =
+        CheckedAxis(ctx, ctx.attrs().Int("axis", 0), static_cast<int64_t>(ctx.shape(0).size()));
     std::vector<TensorDesc> parts;
     for (int i = 0; i < ctx.num_outputs(); ++i) parts.push_back(ctx.output(i));
     TensorDesc whole = ctx.input(0);
@@ -118,8 +123,10 @@ void InferSplit(InferContext& ctx) {
   std::vector<Dim> sizes;
   if (ctx.attrs().Has("split") || (as_input && ctx.has_input(1))) {
     std::optional<std::vector<int64_t>> split;
-    if (as_input && ctx.has_input(1)) split = InputInts(ctx, 1);
-    else split = ctx.attrs().Ints("split");
+    if (as_input && ctx.has_input(1))
+      split = InputInts(ctx, 1);
+    else
+      split = ctx.attrs().Ints("split");
     if (!split) {
       for (int i = 0; i < outputs; ++i) ctx.SetUnknownShape(i, ctx.dtype(0));
       return;
@@ -131,12 +138,13 @@ void InferSplit(InferContext& ctx) {
       sum = sum + size;
     }
     if (static_cast<int>(sizes.size()) != outputs || (src[axis].known() && !src[axis].is(sum.value()))) {
-      ctx.Fail("split " + ToString(*split) + " does not cut size " + ToString(SymShape{src[axis]}) + " into " +
-               std::to_string(outputs) + " outputs");
+      ctx.Fail("split " + ToString(*split) + " does not cut size " + ToString(SymShape{src[axis]}) +
+               " into " + std::to_string(outputs) + " outputs");
     }
   } else {
     const int64_t count = ctx.attrs().Int("num_outputs", outputs);
-    if (count != outputs) ctx.Fail("num_outputs is " + std::to_string(count) + ", the node has " + std::to_string(outputs));
+    if (count != outputs)
+      ctx.Fail("num_outputs is " + std::to_string(count) + ", the node has " + std::to_string(outputs));
     sizes.resize(static_cast<size_t>(outputs));
     if (src[axis].known()) {
       const int64_t total = src[axis].value(), part = (total + count - 1) / count;

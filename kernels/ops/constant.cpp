@@ -56,7 +56,8 @@ Tensor FillValue(const Attributes& attrs) {
 
 void InferConstantOfShape(InferContext& ctx) {
   const Tensor value = FillValue(ctx.attrs());
-  if (value.num_elements() != 1) ctx.Fail("value has " + std::to_string(value.num_elements()) + " elements, expected 1");
+  if (value.num_elements() != 1)
+    ctx.Fail("value has " + std::to_string(value.num_elements()) + " elements, expected 1");
   if (ctx.rank(0) != 1) ctx.Fail("input has rank " + std::to_string(ctx.rank(0)) + ", expected 1");
   if (const auto sizes = InputInts(ctx, 0)) {
     CheckMemory(ByteSize(value.dtype(), NumElements(*sizes)));
@@ -104,7 +105,8 @@ int64_t RangeCount(const Context& ctx, T start, T limit, T delta) {
     if (count > INT64_MAX) ctx.Fail("the range has more than 2^63 elements");
     return static_cast<int64_t>(count);
   } else {
-    const double count = std::ceil((static_cast<double>(limit) - static_cast<double>(start)) / static_cast<double>(delta));
+    const double count =
+        std::ceil((static_cast<double>(limit) - static_cast<double>(start)) / static_cast<double>(delta));
     if (!(count < 9e18)) ctx.Fail("the range has no finite number of elements");
     return count < 0 ? 0 : static_cast<int64_t>(count);
   }
@@ -119,7 +121,8 @@ void InferRange(InferContext& ctx) {
   bool known = true;
   for (int i = 0; i < 3; ++i) {
     known = known && ctx.constant(i) != nullptr;
-    if (ctx.constant(i) && ctx.constant(i)->num_elements() != 1) ctx.Fail("input " + std::to_string(i) + " is no scalar");
+    if (ctx.constant(i) && ctx.constant(i)->num_elements() != 1)
+      ctx.Fail("input " + std::to_string(i) + " is no scalar");
   }
   if (known) {
     const bool found = Dispatch(RangeTypes(), type, [&](auto tag) {
@@ -149,7 +152,8 @@ class RangeKernel : public Kernel {
       using C = std::conditional_t<std::is_integral_v<T>, uint64_t, ComputeType<T>>;
       const C start = static_cast<C>(*ctx.in<T>(0)), delta = static_cast<C>(*ctx.in<T>(2));
       T* dst = ctx.out<T>(0);
-      for (int64_t i = piece.begin; i < piece.end; ++i) dst[i] = static_cast<T>(start + static_cast<C>(i) * delta);
+      for (int64_t i = piece.begin; i < piece.end; ++i)
+        dst[i] = static_cast<T>(start + static_cast<C>(i) * delta);
     });
   }
 

@@ -13,7 +13,9 @@ namespace {
 // What the nested graph states of its output `i`; the shape is not relied on.
 ValueType Stated(const InferContext& ctx, std::string_view name, size_t i) {
   const Graph& graph = *ctx.attrs().Subgraph(name);
-  if (i >= graph.outputs.size()) ctx.Fail(std::string(name) + " has " + std::to_string(graph.outputs.size()) + " outputs, expected more than " + std::to_string(i));
+  if (i >= graph.outputs.size())
+    ctx.Fail(std::string(name) + " has " + std::to_string(graph.outputs.size()) +
+             " outputs, expected more than " + std::to_string(i));
   ValueType type = graph.value(graph.outputs[i]).type;
   type.has_shape = false;
   type.shape.clear();
@@ -22,11 +24,15 @@ ValueType Stated(const InferContext& ctx, std::string_view name, size_t i) {
 
 void CheckOutputs(const PrepareContext& ctx, std::string_view name, size_t expected) {
   const size_t found = ctx.attrs().Subgraph(name)->outputs.size();
-  if (found != expected) ctx.Fail(std::string(name) + " has " + std::to_string(found) + " outputs, expected " + std::to_string(expected));
+  if (found != expected)
+    ctx.Fail(std::string(name) + " has " + std::to_string(found) + " outputs, expected " +
+             std::to_string(expected));
 }
 void CheckInputs(const PrepareContext& ctx, std::string_view name, size_t expected) {
   const size_t found = ctx.attrs().Subgraph(name)->inputs.size();
-  if (found != expected) ctx.Fail(std::string(name) + " has " + std::to_string(found) + " inputs, expected " + std::to_string(expected));
+  if (found != expected)
+    ctx.Fail(std::string(name) + " has " + std::to_string(found) + " inputs, expected " +
+             std::to_string(expected));
 }
 
 bool Flag(const std::string& place, const Value& value) {
@@ -52,7 +58,8 @@ class NestedKernel : public Kernel {
   }
   // Adds to the bytes that collected results take; a model may collect without end.
   void Count(int64_t& bytes, const Value& value) const {
-    if (!value.is_tensor()) throw Error(ErrorCode::kInvalidArgument, place_ + ": a collected output is no tensor");
+    if (!value.is_tensor())
+      throw Error(ErrorCode::kInvalidArgument, place_ + ": a collected output is no tensor");
     if (__builtin_add_overflow(bytes, value.tensor().byte_size(), &bytes)) bytes = INT64_MAX;
     CheckMemory(bytes);
   }
@@ -96,12 +103,14 @@ class IfKernel : public NestedKernel {
 
 void InferIf(InferContext& ctx) {
   for (int i = 0; i < ctx.num_outputs(); ++i) {
-    const ValueType a = Stated(ctx, "then_branch", static_cast<size_t>(i)), b = Stated(ctx, "else_branch", static_cast<size_t>(i));
+    const ValueType a = Stated(ctx, "then_branch", static_cast<size_t>(i)),
+                    b = Stated(ctx, "else_branch", static_cast<size_t>(i));
     if (a.dtype == DataType::kUndefined) {
       ctx.SetOutput(i, b);
     } else {
       if (b.dtype != DataType::kUndefined && (a.dtype != b.dtype || a.kind != b.kind)) {
-        ctx.Fail("output " + std::to_string(i) + " is " + ToString(a) + " in one branch and " + ToString(b) + " in the other");
+        ctx.Fail("output " + std::to_string(i) + " is " + ToString(a) + " in one branch and " + ToString(b) +
+                 " in the other");
       }
       ctx.SetOutput(i, a);
     }
@@ -113,7 +122,9 @@ class LoopKernel : public NestedKernel {
   void Prepare(PrepareContext& ctx) override {
     NestedKernel::Prepare(ctx);
     states_ = std::max(inputs_ - 2, 0);
-    if (outputs_ < states_) ctx.Fail("has " + std::to_string(outputs_) + " outputs for " + std::to_string(states_) + " carried values");
+    if (outputs_ < states_)
+      ctx.Fail("has " + std::to_string(outputs_) + " outputs for " + std::to_string(states_) +
+               " carried values");
     CheckOutputs(ctx, "body", static_cast<size_t>(outputs_) + 1);
     CheckInputs(ctx, "body", static_cast<size_t>(2 + states_ + all_inputs_ - inputs_));
     if (!(inputs_ > 0 && present_[0]) && !(inputs_ > 1 && present_[1])) {
@@ -137,7 +148,8 @@ class LoopKernel : public NestedKernel {
       std::vector<Value> results = body_->Run(std::move(values));
       // Without a condition going in, the one coming out does not count.
       if (tested) go = Flag(place_, results[0]);
-      states.assign(std::make_move_iterator(results.begin() + 1), std::make_move_iterator(results.begin() + 1 + states_));
+      states.assign(std::make_move_iterator(results.begin() + 1),
+                    std::make_move_iterator(results.begin() + 1 + states_));
       for (size_t k = 0; k < collected.size(); ++k) {
         const Value& value = results[1 + static_cast<size_t>(states_) + k];
         Count(bytes, value);
@@ -147,14 +159,16 @@ class LoopKernel : public NestedKernel {
     for (int i = 0; i < states_; ++i) ctx.SetOutput(i, states[static_cast<size_t>(i)].Owned());
     for (size_t k = 0; k < collected.size(); ++k) {
       const auto output = static_cast<size_t>(states_) + k;
-      ctx.SetOutput(static_cast<int>(output), collected[k].empty() ? Nothing(*graph_, output + 1, 0) : Join(place_, collected[k], 0, true));
+      ctx.SetOutput(static_cast<int>(output), collected[k].empty() ? Nothing(*graph_, output + 1, 0)
+                                                                   : Join(place_, collected[k], 0, true));
       collected[k].clear();
     }
   }
 
  private:
   int64_t Limit(const Value& value) const {
-    if (!value.is_tensor() || value.tensor().dtype() != DataType::kInt64 || value.tensor().num_elements() != 1) {
+    if (!value.is_tensor() || value.tensor().dtype() != DataType::kInt64 ||
+        value.tensor().num_elements() != 1) {
       throw Error(ErrorCode::kInvalidArgument, place_ + ": the number of iterations is not one int64");
     }
     return value.tensor().values<int64_t>()[0];
@@ -168,7 +182,7 @@ class LoopKernel : public NestedKernel {
 void InferLoop(InferContext& ctx) {
   for (int i = 0; i < ctx.num_outputs(); ++i) {
     ValueType type = Stated(ctx, "body", static_cast<size_t>(i) + 1);
-    if (type.dtype == DataType::kUndefined && ctx.has_input(i + 2) ) {
+    if (type.dtype == DataType::kUndefined && ctx.has_input(i + 2)) {
       type = ctx.input(i + 2);
       type.has_shape = false;
       type.shape.clear();
@@ -182,14 +196,19 @@ class ScanKernel : public NestedKernel {
   void Prepare(PrepareContext& ctx) override {
     NestedKernel::Prepare(ctx);
     const int64_t scans = ctx.attrs().Int("num_scan_inputs");
-    if (scans < 1 || scans > inputs_) ctx.Fail("num_scan_inputs is " + std::to_string(scans) + " of " + std::to_string(inputs_) + " inputs");
+    if (scans < 1 || scans > inputs_)
+      ctx.Fail("num_scan_inputs is " + std::to_string(scans) + " of " + std::to_string(inputs_) + " inputs");
     states_ = inputs_ - static_cast<int>(scans);
-    if (outputs_ < states_) ctx.Fail("has " + std::to_string(outputs_) + " outputs for " + std::to_string(states_) + " states");
+    if (outputs_ < states_)
+      ctx.Fail("has " + std::to_string(outputs_) + " outputs for " + std::to_string(states_) + " states");
     CheckOutputs(ctx, "body", static_cast<size_t>(outputs_));
     CheckInputs(ctx, "body", static_cast<size_t>(all_inputs_));
     const auto list = [&](const char* name, int64_t count) {
-      std::vector<int64_t> values = ctx.attrs().Ints(name, std::vector<int64_t>(static_cast<size_t>(count), 0));
-      if (static_cast<int64_t>(values.size()) != count) ctx.Fail(std::string(name) + " has " + std::to_string(values.size()) + " entries, expected " + std::to_string(count));
+      std::vector<int64_t> values =
+          ctx.attrs().Ints(name, std::vector<int64_t>(static_cast<size_t>(count), 0));
+      if (static_cast<int64_t>(values.size()) != count)
+        ctx.Fail(std::string(name) + " has " + std::to_string(values.size()) + " entries, expected " +
+                 std::to_string(count));
       return values;
     };
     in_axes_ = list("scan_input_axes", scans);
@@ -201,7 +220,8 @@ class ScanKernel : public NestedKernel {
       CheckMovable(ctx, ctx.dtype(input));
       in_axes_[k] = CheckedAxis(ctx, in_axes_[k], static_cast<int64_t>(ctx.shape(input).size()));
       const int64_t length = ctx.shape(input)[static_cast<size_t>(in_axes_[k])];
-      if (k > 0 && length != length_) ctx.Fail("scan inputs have lengths " + std::to_string(length_) + " and " + std::to_string(length));
+      if (k > 0 && length != length_)
+        ctx.Fail("scan inputs have lengths " + std::to_string(length_) + " and " + std::to_string(length));
       length_ = length;
     }
     graph_ = ctx.attrs().Subgraph("body");
@@ -216,11 +236,13 @@ class ScanKernel : public NestedKernel {
       std::vector<Value> values;
       std::move(states.begin(), states.end(), std::back_inserter(values));
       for (size_t k = 0; k < in_axes_.size(); ++k) {
-        values.push_back(Cut(ctx.value(states_ + static_cast<int>(k)).tensor(), in_axes_[k], in_backwards_[k] ? length_ - 1 - t : t, 1, true));
+        values.push_back(Cut(ctx.value(states_ + static_cast<int>(k)).tensor(), in_axes_[k],
+                             in_backwards_[k] ? length_ - 1 - t : t, 1, true));
       }
       AddCaptures(ctx, values);
       std::vector<Value> results = body_->Run(std::move(values));
-      states.assign(std::make_move_iterator(results.begin()), std::make_move_iterator(results.begin() + states_));
+      states.assign(std::make_move_iterator(results.begin()),
+                    std::make_move_iterator(results.begin() + states_));
       for (size_t k = 0; k < collected.size(); ++k) {
         const Value& value = results[static_cast<size_t>(states_) + k];
         Count(bytes, value);
@@ -235,8 +257,12 @@ class ScanKernel : public NestedKernel {
         continue;
       }
       if (out_backwards_[k]) std::reverse(collected[k].begin(), collected[k].end());
-      const int64_t rank = collected[k][0].rank() + 1, axis = out_axes_[k] < 0 ? out_axes_[k] + rank : out_axes_[k];
-      if (axis < 0 || axis >= rank) throw Error(ErrorCode::kInvalidArgument, place_ + ": scan output axis " + std::to_string(out_axes_[k]) + " does not fit rank " + std::to_string(rank));
+      const int64_t rank = collected[k][0].rank() + 1,
+                    axis = out_axes_[k] < 0 ? out_axes_[k] + rank : out_axes_[k];
+      if (axis < 0 || axis >= rank)
+        throw Error(ErrorCode::kInvalidArgument, place_ + ": scan output axis " +
+                                                     std::to_string(out_axes_[k]) + " does not fit rank " +
+                                                     std::to_string(rank));
       ctx.SetOutput(static_cast<int>(output), Join(place_, collected[k], axis, true));
     }
   }
@@ -253,8 +279,11 @@ void InferScan(InferContext& ctx) {
   for (int i = 0; i < ctx.num_outputs(); ++i) ctx.SetOutput(i, Stated(ctx, "body", static_cast<size_t>(i)));
 }
 
-const Operator kIf = {
-    .name = "If", .versions = {1, 11, 13, 16, 19, 21, 23, 24, 25}, .max_outputs = Operator::kMany, .infer = InferIf, .kernels = {&Make<IfKernel>}};
+const Operator kIf = {.name = "If",
+                      .versions = {1, 11, 13, 16, 19, 21, 23, 24, 25},
+                      .max_outputs = Operator::kMany,
+                      .infer = InferIf,
+                      .kernels = {&Make<IfKernel>}};
 const Operator kLoop = {
     .name = "Loop",
     .versions = {1, 11, 13, 16, 19, 21, 23, 24, 25},
@@ -272,7 +301,8 @@ const Operator kScan = {
     .infer = InferScan,
     .kernels = {&Make<ScanKernel>},
 };
-const RegisterOperator kRegister[] = {RegisterOperator(kIf), RegisterOperator(kLoop), RegisterOperator(kScan)};
+const RegisterOperator kRegister[] = {RegisterOperator(kIf), RegisterOperator(kLoop),
+                                      RegisterOperator(kScan)};
 
 }  // namespace
 }  // namespace sluice

@@ -24,7 +24,8 @@ class GatherKernel : public Kernel {
     type_ = ctx.dtype(0);
     CheckMovable(ctx, type_);
     const Shape& src = ctx.shape(0);
-    const auto axis = static_cast<size_t>(CheckedAxis(ctx, ctx.attrs().Int("axis", 0), static_cast<int64_t>(src.size())));
+    const auto axis =
+        static_cast<size_t>(CheckedAxis(ctx, ctx.attrs().Int("axis", 0), static_cast<int64_t>(src.size())));
     count_ = NumElements(ctx.shape(1));
     inner_ = Product(src, axis + 1, src.size());
     rows_ = Product(src, 0, axis) * count_;
@@ -66,14 +67,16 @@ class GatherElementsKernel : public Kernel {
   void Prepare(PrepareContext& ctx) override {
     type_ = ctx.dtype(0);
     CheckMovable(ctx, type_);
-    axis_ = static_cast<size_t>(CheckedAxis(ctx, ctx.attrs().Int("axis", 0), static_cast<int64_t>(ctx.shape(0).size())));
+    axis_ = static_cast<size_t>(
+        CheckedAxis(ctx, ctx.attrs().Int("axis", 0), static_cast<int64_t>(ctx.shape(0).size())));
     indices_ = Indices(ctx, 1);
     sizes_ = ctx.shape(1);
     strides_ = RowMajorStrides(ctx.shape(0));
     size_ = ctx.shape(0)[axis_];
     count_ = NumElements(sizes_);
     for (size_t i = 0; i < sizes_.size(); ++i) {
-      if (i != axis_ && sizes_[i] > ctx.shape(0)[i]) ctx.Fail("indices " + ToString(sizes_) + " exceed the data " + ToString(ctx.shape(0)));
+      if (i != axis_ && sizes_[i] > ctx.shape(0)[i])
+        ctx.Fail("indices " + ToString(sizes_) + " exceed the data " + ToString(ctx.shape(0)));
     }
   }
   int64_t tiles() const override { return PiecesOf(count_, kMinTileElems); }
@@ -98,7 +101,9 @@ class GatherElementsKernel : public Kernel {
 };
 
 void InferGatherElements(InferContext& ctx) {
-  if (ctx.rank(0) != ctx.rank(1)) ctx.Fail("data is " + ToString(ctx.shape(0)) + ", indices are " + ToString(ctx.shape(1)) + ", expected the same rank");
+  if (ctx.rank(0) != ctx.rank(1))
+    ctx.Fail("data is " + ToString(ctx.shape(0)) + ", indices are " + ToString(ctx.shape(1)) +
+             ", expected the same rank");
   ctx.SetOutput(0, ctx.dtype(0), ctx.shape(1));
 }
 
@@ -111,7 +116,8 @@ class GatherNDKernel : public Kernel {
     const auto batch = static_cast<size_t>(ctx.attrs().Int("batch_dims", 0));
     depth_ = static_cast<size_t>(indices.back());
     indices_ = Indices(ctx, 1);
-    sizes_.assign(src.begin() + static_cast<std::ptrdiff_t>(batch), src.begin() + static_cast<std::ptrdiff_t>(batch + depth_));
+    sizes_.assign(src.begin() + static_cast<std::ptrdiff_t>(batch),
+                  src.begin() + static_cast<std::ptrdiff_t>(batch + depth_));
     inner_ = Product(src, batch + depth_, src.size());
     per_batch_src_ = Product(src, batch, src.size());
     per_batch_rows_ = std::max<int64_t>(Product(indices, batch, indices.size() - 1), 1);
@@ -128,7 +134,8 @@ class GatherNDKernel : public Kernel {
       for (int64_t row = begin; row < end; ++row) {
         int64_t at = 0;
         for (size_t d = 0; d < depth_; ++d) {
-          at += indices_.At(ctx, row * static_cast<int64_t>(depth_) + static_cast<int64_t>(d), sizes_[d]) * strides_[d];
+          at += indices_.At(ctx, row * static_cast<int64_t>(depth_) + static_cast<int64_t>(d), sizes_[d]) *
+                strides_[d];
         }
         const T* from = src + row / per_batch_rows_ * per_batch_src_ + at * inner_;
         std::copy(from, from + inner_, dst + row * inner_);
@@ -148,26 +155,42 @@ void InferGatherND(InferContext& ctx) {
   const SymShape &src = ctx.shape(0), &indices = ctx.shape(1);
   const int64_t batch = ctx.attrs().Int("batch_dims", 0);
   if (src.empty() || indices.empty()) ctx.Fail("data and indices must not be scalars");
-  if (batch < 0 || batch >= std::min(ctx.rank(0), ctx.rank(1))) ctx.Fail("batch_dims is " + std::to_string(batch));
+  if (batch < 0 || batch >= std::min(ctx.rank(0), ctx.rank(1)))
+    ctx.Fail("batch_dims is " + std::to_string(batch));
   for (int64_t i = 0; i < batch; ++i) {
     const Dim &a = src[static_cast<size_t>(i)], &b = indices[static_cast<size_t>(i)];
-    if (a.known() && b.known() && a.value() != b.value()) ctx.Fail("data " + ToString(src) + " and indices " + ToString(indices) + " have different batches");
+    if (a.known() && b.known() && a.value() != b.value())
+      ctx.Fail("data " + ToString(src) + " and indices " + ToString(indices) + " have different batches");
   }
   if (!indices.back().known()) return ctx.SetUnknownShape(0, ctx.dtype(0));
   const int64_t depth = indices.back().value();
-  if (depth > ctx.rank(0) - batch) ctx.Fail("indices " + ToString(indices) + " are deeper than the data " + ToString(src));
+  if (depth > ctx.rank(0) - batch)
+    ctx.Fail("indices " + ToString(indices) + " are deeper than the data " + ToString(src));
   SymShape shape(indices.begin(), indices.end() - 1);
   shape.insert(shape.end(), src.begin() + batch + depth, src.end());
   ctx.SetOutput(0, ctx.dtype(0), std::move(shape));
 }
 
-const Operator kGather = {
-    .name = "Gather", .versions = {1, 11, 13}, .min_inputs = 2, .max_inputs = 2, .infer = InferGather, .kernels = {&Make<GatherKernel>}};
-const Operator kGatherElements = {
-    .name = "GatherElements", .versions = {11, 13}, .min_inputs = 2, .max_inputs = 2, .infer = InferGatherElements, .kernels = {&Make<GatherElementsKernel>}};
-const Operator kGatherND = {
-    .name = "GatherND", .versions = {11, 12, 13}, .min_inputs = 2, .max_inputs = 2, .infer = InferGatherND, .kernels = {&Make<GatherNDKernel>}};
-const RegisterOperator kRegister[] = {RegisterOperator(kGather), RegisterOperator(kGatherElements), RegisterOperator(kGatherND)};
+const Operator kGather = {.name = "Gather",
+                          .versions = {1, 11, 13},
+                          .min_inputs = 2,
+                          .max_inputs = 2,
+                          .infer = InferGather,
+                          .kernels = {&Make<GatherKernel>}};
+const Operator kGatherElements = {.name = "GatherElements",
+                                  .versions = {11, 13},
+                                  .min_inputs = 2,
+                                  .max_inputs = 2,
+                                  .infer = InferGatherElements,
+                                  .kernels = {&Make<GatherElementsKernel>}};
+const Operator kGatherND = {.name = "GatherND",
+                            .versions = {11, 12, 13},
+                            .min_inputs = 2,
+                            .max_inputs = 2,
+                            .infer = InferGatherND,
+                            .kernels = {&Make<GatherNDKernel>}};
+const RegisterOperator kRegister[] = {RegisterOperator(kGather), RegisterOperator(kGatherElements),
+                                      RegisterOperator(kGatherND)};
 
 }  // namespace
 }  // namespace sluice

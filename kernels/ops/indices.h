@@ -22,8 +22,9 @@ class Indices {
   int64_t At(const RunContext& ctx, int64_t i, int64_t size) const {
     const int64_t index = wide_ ? ctx.in<int64_t>(input_)[i] : ctx.in<int32_t>(input_)[i];
     if (index < -size || index >= size) {
-      throw Error(ErrorCode::kInvalidArgument, place_ + ": index " + std::to_string(index) + " is outside [-" +
-                                                   std::to_string(size) + ", " + std::to_string(size) + ")");
+      throw Error(ErrorCode::kInvalidArgument, place_ + ": index " + std::to_string(index) +
+                                                   " is outside [-" + std::to_string(size) + ", " +
+                                                   std::to_string(size) + ")");
     }
     return index < 0 ? index + size : index;
   }

@@ -19,7 +19,8 @@ Box BoxOf(const float* p, bool centre) {
 }
 
 bool Overlap(const Box& a, const Box& b, float threshold) {
-  const float h = std::min(a.y1, b.y1) - std::max(a.y0, b.y0), w = std::min(a.x1, b.x1) - std::max(a.x0, b.x0);
+  const float h = std::min(a.y1, b.y1) - std::max(a.y0, b.y0),
+              w = std::min(a.x1, b.x1) - std::max(a.x0, b.x0);
   if (!(h > 0 && w > 0) || !(a.area() > 0) || !(b.area() > 0)) return false;
   const float both = h * w;
   return both / (a.area() + b.area() - both) > threshold;
@@ -29,9 +30,12 @@ class NonMaxSuppressionKernel : public Kernel {
  public:
   void Prepare(PrepareContext& ctx) override {
     const Shape &boxes = ctx.shape(0), &scores = ctx.shape(1);
-    if (ctx.dtype(0) != DataType::kFloat || ctx.dtype(1) != DataType::kFloat) ctx.Fail("boxes and scores must be float");
-    if (boxes.size() != 3 || scores.size() != 3 || boxes[2] != 4 || boxes[0] != scores[0] || boxes[1] != scores[2]) {
-      ctx.Fail("boxes are " + ToString(boxes) + " and scores " + ToString(scores) + ", expected [batch, n, 4] and [batch, class, n]");
+    if (ctx.dtype(0) != DataType::kFloat || ctx.dtype(1) != DataType::kFloat)
+      ctx.Fail("boxes and scores must be float");
+    if (boxes.size() != 3 || scores.size() != 3 || boxes[2] != 4 || boxes[0] != scores[0] ||
+        boxes[1] != scores[2]) {
+      ctx.Fail("boxes are " + ToString(boxes) + " and scores " + ToString(scores) +
+               ", expected [batch, n, 4] and [batch, class, n]");
     }
     const auto scalar = [&](int i, DataType type) {
       if (ctx.has_input(i) && (ctx.dtype(i) != type || NumElements(ctx.shape(i)) != 1)) {
@@ -62,11 +66,14 @@ class NonMaxSuppressionKernel : public Kernel {
           // A score that is no number never counts.
           if (scores[i] == scores[i] && (least == nullptr || scores[i] > *least)) order.push_back(i);
         }
-        std::stable_sort(order.begin(), order.end(), [&](int64_t x, int64_t y) { return scores[x] > scores[y]; });
+        std::stable_sort(order.begin(), order.end(),
+                         [&](int64_t x, int64_t y) { return scores[x] > scores[y]; });
         for (int64_t i : order) {
           if (static_cast<int64_t>(kept.size()) >= limit) break;
           const Box box = BoxOf(boxes + i * 4, centre_);
-          if (std::any_of(kept.begin(), kept.end(), [&](const Box& other) { return Overlap(box, other, overlap); })) continue;
+          if (std::any_of(kept.begin(), kept.end(),
+                          [&](const Box& other) { return Overlap(box, other, overlap); }))
+            continue;
           kept.push_back(box);
           selected.insert(selected.end(), {b, c, i});
         }
@@ -85,7 +92,10 @@ const Operator kNonMaxSuppression = {
     .versions = {10, 11},
     .min_inputs = 2,
     .max_inputs = 5,
-    .infer = [](InferContext& ctx) { ctx.SetOutput(0, DataType::kInt64, {Dim(), Dim(3)}); },
+    .infer =
+        [](InferContext& ctx) {
+          ctx.SetOutput(0, DataType::kInt64, {Dim(), Dim(3)});
+        },
     .kernels = {&Make<NonMaxSuppressionKernel>},
 };
 const RegisterOperator kRegister(kNonMaxSuppression);

@@ -15,13 +15,16 @@ template <typename Context>
 std::optional<std::vector<int64_t>> PadsOf(const Context& ctx, int64_t rank) {
   if (ctx.since_version() < 11) {
     std::vector<int64_t> pads = ctx.attrs().Ints(ctx.since_version() == 1 ? "paddings" : "pads");
-    if (static_cast<int64_t>(pads.size()) != 2 * rank) ctx.Fail("pads has " + std::to_string(pads.size()) + " entries, expected " + std::to_string(2 * rank));
+    if (static_cast<int64_t>(pads.size()) != 2 * rank)
+      ctx.Fail("pads has " + std::to_string(pads.size()) + " entries, expected " + std::to_string(2 * rank));
     return pads;
   }
   const auto given = InputInts(ctx, 1), axes_input = InputInts(ctx, 3);
   if (!given || (ctx.has_input(3) && !axes_input)) return std::nullopt;
   const std::vector<int64_t> axes = CheckedAxes(ctx, axes_input ? *axes_input : AllAxes(rank), rank);
-  if (given->size() != 2 * axes.size()) ctx.Fail("pads has " + std::to_string(given->size()) + " entries, expected " + std::to_string(2 * axes.size()));
+  if (given->size() != 2 * axes.size())
+    ctx.Fail("pads has " + std::to_string(given->size()) + " entries, expected " +
+             std::to_string(2 * axes.size()));
   std::vector<int64_t> pads(static_cast<size_t>(2 * rank), 0);
   for (size_t i = 0; i < axes.size(); ++i) {
     pads[static_cast<size_t>(axes[i])] = (*given)[i];
@@ -46,7 +49,8 @@ void InferPad(InferContext& ctx) {
       continue;
     }
     int64_t size = 0;
-    if (__builtin_add_overflow(begin, end, &size) || __builtin_add_overflow(size, shape[i].value(), &size) || size < 0) {
+    if (__builtin_add_overflow(begin, end, &size) || __builtin_add_overflow(size, shape[i].value(), &size) ||
+        size < 0) {
       ctx.Fail("pads " + std::to_string(begin) + " and " + std::to_string(end) + " do not fit axis " +
                std::to_string(i) + " of " + ToString(ctx.shape(0)));
     }
@@ -66,7 +70,8 @@ class PadKernel : public Kernel {
     const auto pads = PadsOf(ctx, static_cast<int64_t>(rank));
     if (!pads) ctx.Unsupported("pads are not known");
     const std::string mode = ctx.attrs().String("mode", "constant");
-    if (mode != "constant" && mode != "reflect" && mode != "edge" && mode != "wrap") ctx.Fail("unknown mode '" + mode + "'");
+    if (mode != "constant" && mode != "reflect" && mode != "edge" && mode != "wrap")
+      ctx.Fail("unknown mode '" + mode + "'");
     if (ctx.has_input(2)) {
       if (ctx.dtype(2) != type_) ctx.Fail("the fill value has another element type than the data");
       fill_input_ = NumElements(ctx.shape(2)) > 0;
@@ -90,8 +95,10 @@ class PadKernel : public Kernel {
   static Tensor FillOf(const PrepareContext& ctx) {
     const float value = ctx.attrs().Float("value", 0);
     switch (ctx.dtype(0)) {
-      case DataType::kFloat: return Tensor::Scalar(value);
-      case DataType::kDouble: return Tensor::Scalar(static_cast<double>(value));
+      case DataType::kFloat:
+        return Tensor::Scalar(value);
+      case DataType::kDouble:
+        return Tensor::Scalar(static_cast<double>(value));
       case DataType::kFloat16: {
         Tensor half(DataType::kFloat16, {});
         half.mutable_values<Half>()[0] = value;
@@ -111,7 +118,8 @@ class PadKernel : public Kernel {
     const int64_t first = std::max<int64_t>(-begin, 0), kept = size - first - std::max<int64_t>(-end, 0);
     const int64_t left = std::max<int64_t>(begin, 0);
     std::vector<int64_t> map(static_cast<size_t>(padded));
-    if (kept <= 0 && padded > 0 && mode != "constant") ctx.Fail("mode " + mode + " on an axis of size " + std::to_string(kept));
+    if (kept <= 0 && padded > 0 && mode != "constant")
+      ctx.Fail("mode " + mode + " on an axis of size " + std::to_string(kept));
     const int64_t period = mode == "reflect" ? std::max<int64_t>(2 * (kept - 1), 1) : kept;
     for (int64_t i = 0; i < padded; ++i) {
       int64_t at = i - left;
@@ -137,10 +145,13 @@ class PadKernel : public Kernel {
 };
 
 std::optional<std::pair<std::vector<int64_t>, std::vector<int64_t>>> CropTarget(const InferContext& ctx) {
-  const std::vector<int64_t> axes = CheckedAxes(ctx, ctx.attrs().Ints("axes", AllAxes(ctx.rank(0))), ctx.rank(0));
+  const std::vector<int64_t> axes =
+      CheckedAxes(ctx, ctx.attrs().Ints("axes", AllAxes(ctx.rank(0))), ctx.rank(0));
   const auto sizes = InputInts(ctx, 1);
   if (!sizes) return std::nullopt;
-  if (sizes->size() != axes.size()) ctx.Fail("shape has " + std::to_string(sizes->size()) + " entries, expected " + std::to_string(axes.size()));
+  if (sizes->size() != axes.size())
+    ctx.Fail("shape has " + std::to_string(sizes->size()) + " entries, expected " +
+             std::to_string(axes.size()));
   return std::pair(axes, *sizes);
 }
 
@@ -204,7 +215,8 @@ const Operator kCenterCropPad = {
     .infer = InferCenterCropPad,
     .kernels = {&Make<CenterCropPadKernel>},
 };
-const RegisterOperator kRegister[] = {RegisterOperator(kPad1), RegisterOperator(kPad), RegisterOperator(kCenterCropPad)};
+const RegisterOperator kRegister[] = {RegisterOperator(kPad1), RegisterOperator(kPad),
+                                      RegisterOperator(kCenterCropPad)};
 
 }  // namespace
 }  // namespace sluice

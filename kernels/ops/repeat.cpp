@@ -54,7 +54,9 @@ void InferTile(InferContext& ctx) {
   SymShape shape = ctx.shape(0);
   const auto repeats = InputInts(ctx, 1);
   if (!repeats) return ctx.SetOutput(0, ctx.dtype(0), SymShape(shape.size()));
-  if (repeats->size() != shape.size()) ctx.Fail("repeats has " + std::to_string(repeats->size()) + " entries, expected " + std::to_string(shape.size()));
+  if (repeats->size() != shape.size())
+    ctx.Fail("repeats has " + std::to_string(repeats->size()) + " entries, expected " +
+             std::to_string(shape.size()));
   for (size_t i = 0; i < shape.size(); ++i) {
     if ((*repeats)[i] < 0) ctx.Fail("repeats " + ToString(*repeats) + " has a negative entry");
     if ((*repeats)[i] != 1) shape[i] = shape[i] * Dim((*repeats)[i]);
@@ -88,20 +90,24 @@ int64_t BlockSize(const InferContext& ctx) {
 
 Dim Divided(const InferContext& ctx, const Dim& dim, int64_t by) {
   if (!dim.known()) return {};
-  if (dim.value() % by != 0) ctx.Fail("size " + std::to_string(dim.value()) + " is no multiple of " + std::to_string(by));
+  if (dim.value() % by != 0)
+    ctx.Fail("size " + std::to_string(dim.value()) + " is no multiple of " + std::to_string(by));
   return dim.value() / by;
 }
 
 void InferDepthToSpace(InferContext& ctx) {
   const int64_t block = BlockSize(ctx);
   const SymShape& src = ctx.shape(0);
-  ctx.SetOutput(0, ctx.dtype(0), {src[0], Divided(ctx, src[1], block * block), src[2] * Dim(block), src[3] * Dim(block)});
+  ctx.SetOutput(0, ctx.dtype(0),
+                {src[0], Divided(ctx, src[1], block * block), src[2] * Dim(block), src[3] * Dim(block)});
 }
 
 void InferSpaceToDepth(InferContext& ctx) {
   const int64_t block = BlockSize(ctx);
   const SymShape& src = ctx.shape(0);
-  ctx.SetOutput(0, ctx.dtype(0), {src[0], src[1] * Dim(block * block), Divided(ctx, src[2], block), Divided(ctx, src[3], block)});
+  ctx.SetOutput(
+      0, ctx.dtype(0),
+      {src[0], src[1] * Dim(block * block), Divided(ctx, src[2], block), Divided(ctx, src[3], block)});
 }
 
 // A transposition of six axes: of dst [n, c, h, bh, w, bw] for DepthToSpace, [n, bh, bw, c, h, w] for
@@ -132,18 +138,35 @@ class BlockMoveKernel : public MoveKernel {
   }
 };
 
-const Operator kExpand = {
-    .name = "Expand", .versions = {8, 13}, .min_inputs = 2, .max_inputs = 2, .infer = InferExpand, .kernels = {&Make<RepeatKernel>}};
-const Operator kTile1 = {
-    .name = "Tile", .versions = {1}, .min_inputs = 3, .max_inputs = 3, .infer = InferTile1, .kernels = {&Make<RepeatKernel>}};
-const Operator kTile = {
-    .name = "Tile", .versions = {6, 13}, .min_inputs = 2, .max_inputs = 2, .infer = InferTile, .kernels = {&Make<RepeatKernel>}};
-const Operator kDepthToSpace = {
-    .name = "DepthToSpace", .versions = {1, 11, 13}, .infer = InferDepthToSpace, .kernels = {&Make<BlockMoveKernel>}};
-const Operator kSpaceToDepth = {
-    .name = "SpaceToDepth", .versions = {1, 13}, .infer = InferSpaceToDepth, .kernels = {&Make<BlockMoveKernel>}};
-const RegisterOperator kRegister[] = {RegisterOperator(kExpand), RegisterOperator(kTile1), RegisterOperator(kTile),
-                                      RegisterOperator(kDepthToSpace), RegisterOperator(kSpaceToDepth)};
+const Operator kExpand = {.name = "Expand",
+                          .versions = {8, 13},
+                          .min_inputs = 2,
+                          .max_inputs = 2,
+                          .infer = InferExpand,
+                          .kernels = {&Make<RepeatKernel>}};
+const Operator kTile1 = {.name = "Tile",
+                         .versions = {1},
+                         .min_inputs = 3,
+                         .max_inputs = 3,
+                         .infer = InferTile1,
+                         .kernels = {&Make<RepeatKernel>}};
+const Operator kTile = {.name = "Tile",
+                        .versions = {6, 13},
+                        .min_inputs = 2,
+                        .max_inputs = 2,
+                        .infer = InferTile,
+                        .kernels = {&Make<RepeatKernel>}};
+const Operator kDepthToSpace = {.name = "DepthToSpace",
+                                .versions = {1, 11, 13},
+                                .infer = InferDepthToSpace,
+                                .kernels = {&Make<BlockMoveKernel>}};
+const Operator kSpaceToDepth = {.name = "SpaceToDepth",
+                                .versions = {1, 13},
+                                .infer = InferSpaceToDepth,
+                                .kernels = {&Make<BlockMoveKernel>}};
+const RegisterOperator kRegister[] = {RegisterOperator(kExpand), RegisterOperator(kTile1),
+                                      RegisterOperator(kTile), RegisterOperator(kDepthToSpace),
+                                      RegisterOperator(kSpaceToDepth)};
 
 }  // namespace
 }  // namespace sluice

@@ -30,7 +30,9 @@ std::optional<std::vector<float>> InputFloats(const Context& ctx, int i) {
     using T = typename decltype(tag)::type;
     for (T value : tensor->template values<T>()) result.push_back(static_cast<float>(value));
   });
-  if (!found) ctx.Fail("input " + std::to_string(i) + " is " + std::string(DataTypeName(tensor->dtype())) + ", expected floats");
+  if (!found)
+    ctx.Fail("input " + std::to_string(i) + " is " + std::string(DataTypeName(tensor->dtype())) +
+             ", expected floats");
   return result;
 }
 
@@ -43,7 +45,9 @@ Request RequestOf(const Context& ctx, const std::vector<int64_t>& sizes_in) {
   for (int64_t size : sizes_in) request.axes.push_back({size, size, 1, static_cast<float>(size), 0, 1});
   const auto axes = CheckedAxes(ctx, ctx.attrs().Ints("axes", AllAxes(rank)), rank);
   const auto expect = [&](const char* what, size_t got, size_t want) {
-    if (got != want) ctx.Fail(std::string(what) + " has " + std::to_string(got) + " entries, expected " + std::to_string(want));
+    if (got != want)
+      ctx.Fail(std::string(what) + " has " + std::to_string(got) + " entries, expected " +
+               std::to_string(want));
   };
 
   const auto unknown = [&](int i) { return ctx.has_input(i) && ctx.constant(i) == nullptr; };
@@ -80,14 +84,17 @@ Request RequestOf(const Context& ctx, const std::vector<int64_t>& sizes_in) {
       axis.scale = (*scales)[i];
       if (!(axis.scale > 0) || std::isinf(axis.scale)) ctx.Fail("a scale is " + std::to_string(axis.scale));
       const float out = std::floor(static_cast<float>(axis.in) * axis.scale);
-      if (out >= 9e18f) ctx.Fail("scale " + std::to_string(axis.scale) + " of size " + std::to_string(axis.in) + " is too large");
+      if (out >= 9e18f)
+        ctx.Fail("scale " + std::to_string(axis.scale) + " of size " + std::to_string(axis.in) +
+                 " is too large");
       axis.exact_out = static_cast<float>(axis.in) * axis.scale;
       axis.out = axis.in < 0 ? -1 : static_cast<int64_t>(out);
     }
   } else if (sizes) {
     expect("sizes", sizes->size(), axes.size());
     const std::string policy = ctx.attrs().String("keep_aspect_ratio_policy", "stretch");
-    if (policy != "stretch" && policy != "not_larger" && policy != "not_smaller") ctx.Fail("unknown keep_aspect_ratio_policy '" + policy + "'");
+    if (policy != "stretch" && policy != "not_larger" && policy != "not_smaller")
+      ctx.Fail("unknown keep_aspect_ratio_policy '" + policy + "'");
     std::optional<double> common;
     bool all_known = true;
     for (size_t i = 0; i < axes.size(); ++i) {
@@ -121,23 +128,33 @@ ResampleMode ModeOf(const Context& ctx) {
   const bool old = ctx.node().op_type == "Upsample" || ctx.since_version() == 10;
   const std::string kind = ctx.attrs().String("mode", "nearest");
   ResampleMode mode;
-  if (kind == "nearest") mode.kind = ResampleMode::Kind::kNearest;
-  else if (kind == "linear" || kind == "bilinear") mode.kind = ResampleMode::Kind::kLinear;
-  else if (kind == "cubic" && !old) mode.kind = ResampleMode::Kind::kCubic;
-  else ctx.Fail("unknown mode '" + kind + "'");
+  if (kind == "nearest")
+    mode.kind = ResampleMode::Kind::kNearest;
+  else if (kind == "linear" || kind == "bilinear")
+    mode.kind = ResampleMode::Kind::kLinear;
+  else if (kind == "cubic" && !old)
+    mode.kind = ResampleMode::Kind::kCubic;
+  else
+    ctx.Fail("unknown mode '" + kind + "'");
   if (old) {
     mode.coordinates = "asymmetric";
     mode.rounding = ResampleMode::Rounding::kSimple;
     return mode;
   }
   mode.coordinates = ctx.attrs().String("coordinate_transformation_mode", "half_pixel");
-  if (!IsCoordinateMode(mode.coordinates)) ctx.Fail("unknown coordinate_transformation_mode '" + mode.coordinates + "'");
+  if (!IsCoordinateMode(mode.coordinates))
+    ctx.Fail("unknown coordinate_transformation_mode '" + mode.coordinates + "'");
   const std::string rounding = ctx.attrs().String("nearest_mode", "round_prefer_floor");
-  if (rounding == "round_prefer_floor") mode.rounding = ResampleMode::Rounding::kPreferFloor;
-  else if (rounding == "round_prefer_ceil") mode.rounding = ResampleMode::Rounding::kPreferCeil;
-  else if (rounding == "floor") mode.rounding = ResampleMode::Rounding::kFloor;
-  else if (rounding == "ceil") mode.rounding = ResampleMode::Rounding::kCeil;
-  else ctx.Fail("unknown nearest_mode '" + rounding + "'");
+  if (rounding == "round_prefer_floor")
+    mode.rounding = ResampleMode::Rounding::kPreferFloor;
+  else if (rounding == "round_prefer_ceil")
+    mode.rounding = ResampleMode::Rounding::kPreferCeil;
+  else if (rounding == "floor")
+    mode.rounding = ResampleMode::Rounding::kFloor;
+  else if (rounding == "ceil")
+    mode.rounding = ResampleMode::Rounding::kCeil;
+  else
+    ctx.Fail("unknown nearest_mode '" + rounding + "'");
   mode.cubic_a = ctx.attrs().Float("cubic_coeff_a", -0.75f);
   mode.exclude_outside = ctx.attrs().Int("exclude_outside", 0) != 0;
   mode.antialias = ctx.attrs().Int("antialias", 0) != 0;
@@ -152,12 +169,15 @@ void InferResize(InferContext& ctx) {
   SymShape shape;
   for (size_t i = 0; i < in.size(); ++i) {
     const ResampleAxis& axis = request.axes[i];
-    shape.push_back(!request.known || axis.out < 0 ? (request.known && axis.scale == 1 ? ctx.shape(0)[i] : Dim()) : Dim(axis.out));
+    shape.push_back(!request.known || axis.out < 0
+                        ? (request.known && axis.scale == 1 ? ctx.shape(0)[i] : Dim())
+                        : Dim(axis.out));
   }
   if (const auto concrete = ToShape(shape)) {
     CheckMemory(ByteSize(ctx.dtype(0), NumElements(*concrete)));
     const auto source = ToShape(ctx.shape(0));
-    if (source && NumElements(*source) == 0 && NumElements(*concrete) > 0) ctx.Fail("resizing an input without elements, " + ToString(*source));
+    if (source && NumElements(*source) == 0 && NumElements(*concrete) > 0)
+      ctx.Fail("resizing an input without elements, " + ToString(*source));
   }
   ctx.SetOutput(0, ctx.dtype(0), std::move(shape));
 }
@@ -201,7 +221,8 @@ class NearestKernel : public Kernel {
     copy_ = MappedCopy(sizes, std::move(maps));
     fill_ = Tensor(type_, {});
     const float value = ctx.attrs().Float("extrapolation_value", 0);
-    if (type_ != DataType::kString) std::fill_n(static_cast<char*>(fill_.mutable_data()), fill_.byte_size(), char{0});
+    if (type_ != DataType::kString)
+      std::fill_n(static_cast<char*>(fill_.mutable_data()), fill_.byte_size(), char{0});
     Dispatch(NumericTypes(), type_, [&](auto tag) {
       using T = typename decltype(tag)::type;
       fill_.mutable_values<T>()[0] = static_cast<T>(value);
@@ -226,14 +247,16 @@ class InterpolateKernel : public Kernel {
   void Prepare(PrepareContext& ctx) override {
     const ResampleMode mode = ModeOf(ctx);
     type_ = ctx.dtype(0);
-    if (!Contains(NumericTypes(), type_)) ctx.Unsupported("interpolating " + std::string(DataTypeName(type_)));
+    if (!Contains(NumericTypes(), type_))
+      ctx.Unsupported("interpolating " + std::string(DataTypeName(type_)));
     if (ctx.output(0).num_elements() == 0) return;
     extrapolation_ = ctx.attrs().Float("extrapolation_value", 0);
     int64_t inner = 1;
     const std::vector<ResampleAxis> axes = InMemoryOrder(ctx, RequestOf(ctx, ctx.shape(0)).axes);
     size_t first = 0;
     while (first + 1 < axes.size() && IsCopy(mode, axes[first])) outer_ *= axes[first++].in;
-    // Passes from the first axis on: what is before an axis has its output size, what is behind its input size.
+    // Passes from the first axis on: what is before an axis has its output size, what is behind its input
+    // size.
     for (size_t i = first + 1; i < axes.size(); ++i) inner *= axes[i].in;
     const ResampleAxis head = axes.empty() ? ResampleAxis() : axes[first];
     src_plane_ = head.in * inner;
@@ -242,8 +265,11 @@ class InterpolateKernel : public Kernel {
       if (i > first) inner /= axes[i].in;
       if (i == first || !IsCopy(mode, axes[i])) {
         Pass pass{axes[i].in, axes[i].out, inner, before, {}};
-        if (IsCopy(mode, axes[i])) pass.taps = {1, IdentityMap(axes[i].in), std::vector<float>(static_cast<size_t>(axes[i].in), 1.0f), std::vector<bool>(static_cast<size_t>(axes[i].in))};
-        else pass.taps = TapsOf(mode, axes[i]);
+        if (IsCopy(mode, axes[i]))
+          pass.taps = {1, IdentityMap(axes[i].in), std::vector<float>(static_cast<size_t>(axes[i].in), 1.0f),
+                       std::vector<bool>(static_cast<size_t>(axes[i].in))};
+        else
+          pass.taps = TapsOf(mode, axes[i]);
         passes_.push_back(std::move(pass));
       }
       if (i > first) before *= axes[i].out;
@@ -256,7 +282,8 @@ class InterpolateKernel : public Kernel {
       const int64_t out = &pass == &passes_[0] ? pass.inner : pass.before * pass.out * pass.inner;
       scratch_elems_ = std::max(scratch_elems_, NumElements(Shape{rows, out}));
     }
-    const int64_t compute = type_ == DataType::kFloat || type_ == DataType::kFloat16 || type_ == DataType::kBFloat16 ? 4 : 8;
+    const int64_t compute =
+        type_ == DataType::kFloat || type_ == DataType::kFloat16 || type_ == DataType::kBFloat16 ? 4 : 8;
     ctx.SetScratch(passes_.size() > 1 ? NumElements(Shape{2, scratch_elems_, compute}) : 0);
   }
   int64_t tiles() const override { return outer_ * bands_; }
@@ -276,7 +303,8 @@ class InterpolateKernel : public Kernel {
   template <typename T>
   static T Narrow(double value) {
     if constexpr (std::is_integral_v<T>) {
-      const double low = static_cast<double>(std::numeric_limits<T>::min()), high = static_cast<double>(std::numeric_limits<T>::max());
+      const double low = static_cast<double>(std::numeric_limits<T>::min()),
+                   high = static_cast<double>(std::numeric_limits<T>::max());
       if (!(value > low)) return std::numeric_limits<T>::min();
       return value >= high ? std::numeric_limits<T>::max() : static_cast<T>(value);
     } else {
@@ -285,26 +313,32 @@ class InterpolateKernel : public Kernel {
   }
   template <typename To, typename From>
   static To Cast(From value) {
-    if constexpr (std::is_same_v<To, From>) return value;
-    else if constexpr (std::is_integral_v<To>) return Narrow<To>(static_cast<double>(value));
-    else return static_cast<To>(value);
+    if constexpr (std::is_same_v<To, From>)
+      return value;
+    else if constexpr (std::is_integral_v<To>)
+      return Narrow<To>(static_cast<double>(value));
+    else
+      return static_cast<To>(value);
   }
 
   template <typename C, typename From, typename To>
   void Line(const Pass& pass, int64_t j, const From* src, To* dst) const {
     const Taps& taps = pass.taps;
-    if (taps.outside[static_cast<size_t>(j)]) return void(std::fill_n(dst, pass.inner, Cast<To>(static_cast<C>(extrapolation_))));
+    if (taps.outside[static_cast<size_t>(j)])
+      return void(std::fill_n(dst, pass.inner, Cast<To>(static_cast<C>(extrapolation_))));
     const int64_t* indices = taps.indices.data() + j * taps.size;
     const float* weights = taps.weights.data() + j * taps.size;
     if (taps.size == 2) {
       const From *a = src + indices[0] * pass.inner, *b = src + indices[1] * pass.inner;
       const C wa = weights[0], wb = weights[1];
-      for (int64_t i = 0; i < pass.inner; ++i) dst[i] = Cast<To>(static_cast<C>(a[i]) * wa + static_cast<C>(b[i]) * wb);
+      for (int64_t i = 0; i < pass.inner; ++i)
+        dst[i] = Cast<To>(static_cast<C>(a[i]) * wa + static_cast<C>(b[i]) * wb);
       return;
     }
     for (int64_t i = 0; i < pass.inner; ++i) {
       C sum = 0;
-      for (int64_t k = 0; k < taps.size; ++k) sum += static_cast<C>(src[indices[k] * pass.inner + i]) * static_cast<C>(weights[k]);
+      for (int64_t k = 0; k < taps.size; ++k)
+        sum += static_cast<C>(src[indices[k] * pass.inner + i]) * static_cast<C>(weights[k]);
       dst[i] = Cast<To>(sum);
     }
   }
@@ -320,8 +354,10 @@ class InterpolateKernel : public Kernel {
     const size_t last = passes_.size() - 1;
     for (int64_t j = begin; j < end; ++j) {
       const int64_t at = (j - begin) * passes_[0].inner;
-      if (last == 0) Line<C>(passes_[0], j, src, dst + at);
-      else Line<C>(passes_[0], j, src, buffers[0] + at);
+      if (last == 0)
+        Line<C>(passes_[0], j, src, dst + at);
+      else
+        Line<C>(passes_[0], j, src, buffers[0] + at);
     }
     for (size_t p = 1; p <= last; ++p) {
       const Pass& pass = passes_[p];
@@ -330,8 +366,10 @@ class InterpolateKernel : public Kernel {
       for (int64_t line = 0; line < lines; ++line, from += pass.in * pass.inner) {
         for (int64_t j = 0; j < pass.out; ++j) {
           const int64_t at = (line * pass.out + j) * pass.inner;
-          if (p == last) Line<C>(pass, j, from, dst + at);
-          else Line<C>(pass, j, from, buffers[p % 2] + at);
+          if (p == last)
+            Line<C>(pass, j, from, dst + at);
+          else
+            Line<C>(pass, j, from, buffers[p % 2] + at);
         }
       }
     }
@@ -343,10 +381,16 @@ class InterpolateKernel : public Kernel {
   int64_t outer_ = 1, bands_ = 1, src_plane_ = 0, dst_row_ = 1, scratch_elems_ = 0;
 };
 
-const Operator kResize = {
-    .name = "Resize", .versions = {10, 11, 13, 18, 19}, .max_inputs = 4, .infer = InferResize, .kernels = {&Make<NearestKernel>, &Make<InterpolateKernel>}};
-const Operator kUpsample = {
-    .name = "Upsample", .versions = {1, 7, 9, 10}, .max_inputs = 2, .infer = InferResize, .kernels = {&Make<NearestKernel>, &Make<InterpolateKernel>}};
+const Operator kResize = {.name = "Resize",
+                          .versions = {10, 11, 13, 18, 19},
+                          .max_inputs = 4,
+                          .infer = InferResize,
+                          .kernels = {&Make<NearestKernel>, &Make<InterpolateKernel>}};
+const Operator kUpsample = {.name = "Upsample",
+                            .versions = {1, 7, 9, 10},
+                            .max_inputs = 2,
+                            .infer = InferResize,
+                            .kernels = {&Make<NearestKernel>, &Make<InterpolateKernel>}};
 const RegisterOperator kRegister[] = {RegisterOperator(kResize), RegisterOperator(kUpsample)};
 
 }  // namespace

@@ -16,7 +16,8 @@ enum class Reduction { kNone, kAdd, kMul, kMin, kMax };
 Reduction ReductionOf(const PrepareContext& ctx) {
   const std::string name = ctx.attrs().String("reduction", "none");
   if (name == "none") return Reduction::kNone;
-  if (!Contains(NumericTypes(), ctx.dtype(0))) ctx.Unsupported("reduction " + name + " of " + std::string(DataTypeName(ctx.dtype(0))));
+  if (!Contains(NumericTypes(), ctx.dtype(0)))
+    ctx.Unsupported("reduction " + name + " of " + std::string(DataTypeName(ctx.dtype(0))));
   if (name == "add") return Reduction::kAdd;
   if (name == "mul") return Reduction::kMul;
   if (name == "min") return Reduction::kMin;
@@ -28,11 +29,16 @@ template <typename T>
 T Reduce(Reduction reduction, T stored, T update) {
   const auto a = static_cast<ComputeType<T>>(stored), b = static_cast<ComputeType<T>>(update);
   switch (reduction) {
-    case Reduction::kAdd: return static_cast<T>(a + b);
-    case Reduction::kMul: return static_cast<T>(a * b);
-    case Reduction::kMin: return b < a || b != b ? update : stored;
-    case Reduction::kMax: return b > a || b != b ? update : stored;
-    case Reduction::kNone: break;
+    case Reduction::kAdd:
+      return static_cast<T>(a + b);
+    case Reduction::kMul:
+      return static_cast<T>(a * b);
+    case Reduction::kMin:
+      return b < a || b != b ? update : stored;
+    case Reduction::kMax:
+      return b > a || b != b ? update : stored;
+    case Reduction::kNone:
+      break;
   }
   return update;
 }
@@ -94,11 +100,14 @@ class ScatterBase : public Kernel {
 class ScatterElementsKernel : public ScatterBase {
   void PrepareSizes(PrepareContext& ctx) override {
     const Shape& data = ctx.shape(0);
-    axis_ = static_cast<size_t>(CheckedAxis(ctx, ctx.attrs().Int("axis", 0), static_cast<int64_t>(data.size())));
+    axis_ =
+        static_cast<size_t>(CheckedAxis(ctx, ctx.attrs().Int("axis", 0), static_cast<int64_t>(data.size())));
     sizes_ = ctx.shape(1);
-    if (ctx.shape(2) != sizes_) ctx.Fail("updates are " + ToString(ctx.shape(2)) + ", expected the indices' shape " + ToString(sizes_));
+    if (ctx.shape(2) != sizes_)
+      ctx.Fail("updates are " + ToString(ctx.shape(2)) + ", expected the indices' shape " + ToString(sizes_));
     for (size_t i = 0; i < sizes_.size(); ++i) {
-      if (i != axis_ && sizes_[i] > data[i]) ctx.Fail("indices " + ToString(sizes_) + " exceed the data " + ToString(data));
+      if (i != axis_ && sizes_[i] > data[i])
+        ctx.Fail("indices " + ToString(sizes_) + " exceed the data " + ToString(data));
     }
     strides_ = RowMajorStrides(data);
     count_ = NumElements(sizes_);
@@ -120,10 +129,12 @@ class ScatterNDKernel : public ScatterBase {
     const Shape &data = ctx.shape(0), &indices = ctx.shape(1);
     if (data.empty() || indices.empty()) ctx.Fail("data and indices must not be scalars");
     depth_ = indices.back();
-    if (depth_ > static_cast<int64_t>(data.size())) ctx.Fail("indices " + ToString(indices) + " are deeper than the data " + ToString(data));
+    if (depth_ > static_cast<int64_t>(data.size()))
+      ctx.Fail("indices " + ToString(indices) + " are deeper than the data " + ToString(data));
     Shape expected(indices.begin(), indices.end() - 1);
     expected.insert(expected.end(), data.begin() + depth_, data.end());
-    if (ctx.shape(2) != expected) ctx.Fail("updates are " + ToString(ctx.shape(2)) + ", expected " + ToString(expected));
+    if (ctx.shape(2) != expected)
+      ctx.Fail("updates are " + ToString(ctx.shape(2)) + ", expected " + ToString(expected));
     sizes_.assign(data.begin(), data.begin() + depth_);
     strides_ = RowMajorStrides(data);
     inner_ = NumElements(std::span(data).subspan(static_cast<size_t>(depth_)));
@@ -145,17 +156,32 @@ class ScatterNDKernel : public ScatterBase {
 };
 
 void InferScatterElements(InferContext& ctx) {
-  if (ctx.rank(0) != ctx.rank(1)) ctx.Fail("data is " + ToString(ctx.shape(0)) + ", indices are " + ToString(ctx.shape(1)) + ", expected the same rank");
+  if (ctx.rank(0) != ctx.rank(1))
+    ctx.Fail("data is " + ToString(ctx.shape(0)) + ", indices are " + ToString(ctx.shape(1)) +
+             ", expected the same rank");
   InferSameAsFirst(ctx);
 }
 
-const Operator kScatter = {
-    .name = "Scatter", .versions = {9, 11}, .min_inputs = 3, .max_inputs = 3, .infer = InferScatterElements, .kernels = {&Make<ScatterElementsKernel>}};
-const Operator kScatterElements = {
-    .name = "ScatterElements", .versions = {11, 13, 16, 18}, .min_inputs = 3, .max_inputs = 3, .infer = InferScatterElements, .kernels = {&Make<ScatterElementsKernel>}};
-const Operator kScatterND = {
-    .name = "ScatterND", .versions = {11, 13, 16, 18}, .min_inputs = 3, .max_inputs = 3, .infer = InferSameAsFirst, .kernels = {&Make<ScatterNDKernel>}};
-const RegisterOperator kRegister[] = {RegisterOperator(kScatter), RegisterOperator(kScatterElements), RegisterOperator(kScatterND)};
+const Operator kScatter = {.name = "Scatter",
+                           .versions = {9, 11},
+                           .min_inputs = 3,
+                           .max_inputs = 3,
+                           .infer = InferScatterElements,
+                           .kernels = {&Make<ScatterElementsKernel>}};
+const Operator kScatterElements = {.name = "ScatterElements",
+                                   .versions = {11, 13, 16, 18},
+                                   .min_inputs = 3,
+                                   .max_inputs = 3,
+                                   .infer = InferScatterElements,
+                                   .kernels = {&Make<ScatterElementsKernel>}};
+const Operator kScatterND = {.name = "ScatterND",
+                             .versions = {11, 13, 16, 18},
+                             .min_inputs = 3,
+                             .max_inputs = 3,
+                             .infer = InferSameAsFirst,
+                             .kernels = {&Make<ScatterNDKernel>}};
+const RegisterOperator kRegister[] = {RegisterOperator(kScatter), RegisterOperator(kScatterElements),
+                                      RegisterOperator(kScatterND)};
 
 }  // namespace
 }  // namespace sluice

@@ -17,7 +17,8 @@ using Testable = TypeList<float, double, Half, BFloat16, int8_t, int16_t, int32_
 class NonZeroKernel : public Kernel {
  public:
   void Prepare(PrepareContext& ctx) override {
-    if (!Contains(Testable(), ctx.dtype(0))) ctx.Unsupported("NonZero of " + std::string(DataTypeName(ctx.dtype(0))));
+    if (!Contains(Testable(), ctx.dtype(0)))
+      ctx.Unsupported("NonZero of " + std::string(DataTypeName(ctx.dtype(0))));
     type_ = ctx.dtype(0);
     shape_ = ctx.shape(0);
   }
@@ -35,7 +36,8 @@ class NonZeroKernel : public Kernel {
       for (int64_t i = 0, n = 0; i < total; ++i) {
         if (!is_set(src[i])) continue;
         int64_t rest = i;
-        for (size_t d = sizes.size(); d-- > 0; rest /= sizes[d]) dst[static_cast<int64_t>(d) * count + n] = rest % sizes[d];
+        for (size_t d = sizes.size(); d-- > 0; rest /= sizes[d])
+          dst[static_cast<int64_t>(d) * count + n] = rest % sizes[d];
         ++n;
       }
       ctx.SetOutput(0, std::move(result));
@@ -67,13 +69,16 @@ class CompressKernel : public Kernel {
   void Prepare(PrepareContext& ctx) override {
     type_ = ctx.dtype(0);
     CheckMovable(ctx, type_);
-    if (ctx.dtype(1) != DataType::kBool) ctx.Fail("condition is " + std::string(DataTypeName(ctx.dtype(1))) + ", expected bool");
+    if (ctx.dtype(1) != DataType::kBool)
+      ctx.Fail("condition is " + std::string(DataTypeName(ctx.dtype(1))) + ", expected bool");
     whole_ = !ctx.attrs().Has("axis");
     axis_ = whole_ ? 0 : CheckedAxis(ctx, ctx.attrs().Int("axis"), static_cast<int64_t>(ctx.shape(0).size()));
     shape_ = ctx.shape(0);
     split_ = SplitAt(ctx, shape_, whole_, axis_);
     conditions_ = NumElements(ctx.shape(1));
-    if (conditions_ > split_.size) ctx.Fail("condition has " + std::to_string(conditions_) + " elements, the axis " + std::to_string(split_.size));
+    if (conditions_ > split_.size)
+      ctx.Fail("condition has " + std::to_string(conditions_) + " elements, the axis " +
+               std::to_string(split_.size));
   }
   void Run(const RunContext& ctx, int64_t) const override {
     const bool* keep = ctx.in<bool>(1);
@@ -86,7 +91,8 @@ class CompressKernel : public Kernel {
       T* dst = static_cast<T*>(result.mutable_data());
       for (int64_t o = 0; o < split_.outer; ++o) {
         for (int64_t i = 0; i < conditions_; ++i) {
-          if (keep[i]) dst = std::copy_n(ctx.in<T>(0) + (o * split_.size + i) * split_.inner, split_.inner, dst);
+          if (keep[i])
+            dst = std::copy_n(ctx.in<T>(0) + (o * split_.size + i) * split_.inner, split_.inner, dst);
         }
       }
     });
@@ -105,7 +111,8 @@ template <typename Context>
 int64_t DepthOf(const Context& ctx) {
   const Tensor* tensor = ctx.constant(1);
   if (tensor == nullptr) return -1;
-  if (tensor->num_elements() != 1) ctx.Fail("depth has " + std::to_string(tensor->num_elements()) + " elements, expected 1");
+  if (tensor->num_elements() != 1)
+    ctx.Fail("depth has " + std::to_string(tensor->num_elements()) + " elements, expected 1");
   int64_t depth = -1;
   Dispatch(NumericTypes(), tensor->dtype(), [&](auto tag) {
     using T = typename decltype(tag)::type;
@@ -117,7 +124,8 @@ int64_t DepthOf(const Context& ctx) {
 }
 
 void InferOneHot(InferContext& ctx) {
-  const int64_t rank = ctx.rank(0) + 1, axis = ctx.Axis(ctx.attrs().Int("axis", -1), rank), depth = DepthOf(ctx);
+  const int64_t rank = ctx.rank(0) + 1, axis = ctx.Axis(ctx.attrs().Int("axis", -1), rank),
+                depth = DepthOf(ctx);
   SymShape shape = ctx.shape(0);
   shape.insert(shape.begin() + axis, depth < 0 ? Dim() : Dim(depth));
   if (const auto concrete = ToShape(shape)) CheckMemory(ByteSize(ctx.dtype(2), NumElements(*concrete)));
@@ -130,21 +138,26 @@ class OneHotKernel : public Kernel {
     type_ = ctx.dtype(2);
     CheckMovable(ctx, type_);
     index_type_ = ctx.dtype(0);
-    if (!Contains(NumericTypes(), index_type_)) ctx.Unsupported("indices of " + std::string(DataTypeName(index_type_)));
-    if (NumElements(ctx.shape(2)) != 2) ctx.Fail("values has " + std::to_string(NumElements(ctx.shape(2))) + " elements, expected 2");
+    if (!Contains(NumericTypes(), index_type_))
+      ctx.Unsupported("indices of " + std::string(DataTypeName(index_type_)));
+    if (NumElements(ctx.shape(2)) != 2)
+      ctx.Fail("values has " + std::to_string(NumElements(ctx.shape(2))) + " elements, expected 2");
     const Shape& dst = ctx.output(0).shape;
     split_ = SplitAt(ctx, dst, false, ctx.attrs().Int("axis", -1));
   }
-  int64_t tiles() const override { return PiecesOf(split_.outer, 16 * 1024 / std::max<int64_t>(split_.size * split_.inner, 1) + 1); }
+  int64_t tiles() const override {
+    return PiecesOf(split_.outer, 16 * 1024 / std::max<int64_t>(split_.size * split_.inner, 1) + 1);
+  }
   void Run(const RunContext& ctx, int64_t tile) const override {
     const auto piece = PieceOf(split_.outer, tiles(), tile);
     DispatchBySize(type_, [&](auto value_tag) {
       using V = typename decltype(value_tag)::type;
-      const V *values = ctx.in<V>(2);
+      const V* values = ctx.in<V>(2);
       V* dst = ctx.out<V>(0);
       const int64_t plane = split_.size * split_.inner;
       std::fill(dst + piece.begin * plane, dst + piece.end * plane, values[0]);
-      Dispatch(NumericTypes(), index_type_, [&](auto tag) { Mark(ctx.in<typename decltype(tag)::type>(0), piece, values[1], dst); });
+      Dispatch(NumericTypes(), index_type_,
+               [&](auto tag) { Mark(ctx.in<typename decltype(tag)::type>(0), piece, values[1], dst); });
     });
   }
 
@@ -154,7 +167,8 @@ class OneHotKernel : public Kernel {
     for (int64_t o = piece.begin; o < piece.end; ++o) {
       for (int64_t i = 0; i < split_.inner; ++i) {
         const auto value = static_cast<double>(indices[o * split_.inner + i]);
-        if (!(value >= -static_cast<double>(split_.size) && value < static_cast<double>(split_.size))) continue;
+        if (!(value >= -static_cast<double>(split_.size) && value < static_cast<double>(split_.size)))
+          continue;
         auto at = static_cast<int64_t>(value);
         if (at < 0) at += split_.size;
         if (at < split_.size) dst[(o * split_.size + at) * split_.inner + i] = on;
@@ -175,12 +189,14 @@ class ReverseSequenceKernel : public Kernel {
     time_axis_ = ctx.attrs().Int("time_axis", 0);
     const int64_t batch_axis = ctx.attrs().Int("batch_axis", 1);
     if (src.size() < 2 || time_axis_ + batch_axis != 1 || time_axis_ * batch_axis != 0) {
-      ctx.Fail("batch_axis " + std::to_string(batch_axis) + " and time_axis " + std::to_string(time_axis_) + " are not 0 and 1 of a rank of at least 2");
+      ctx.Fail("batch_axis " + std::to_string(batch_axis) + " and time_axis " + std::to_string(time_axis_) +
+               " are not 0 and 1 of a rank of at least 2");
     }
     time_ = src[static_cast<size_t>(time_axis_)];
     batch_ = src[static_cast<size_t>(batch_axis)];
     inner_ = NumElements(std::span(src).subspan(2));
-    if (ctx.dtype(1) != DataType::kInt64 || ctx.shape(1) != Shape{batch_}) ctx.Fail("sequence_lens must be int64 [" + std::to_string(batch_) + "]");
+    if (ctx.dtype(1) != DataType::kInt64 || ctx.shape(1) != Shape{batch_})
+      ctx.Fail("sequence_lens must be int64 [" + std::to_string(batch_) + "]");
     place_ = Describe(ctx.node());
   }
   void Run(const RunContext& ctx, int64_t) const override {
@@ -189,10 +205,13 @@ class ReverseSequenceKernel : public Kernel {
       for (int64_t b = 0; b < batch_; ++b) {
         const int64_t length = ctx.in<int64_t>(1)[b];
         if (length < 0 || length > time_) {
-          throw Error(ErrorCode::kInvalidArgument, place_ + ": sequence length " + std::to_string(length) + " is outside [0, " + std::to_string(time_) + "]");
+          throw Error(ErrorCode::kInvalidArgument, place_ + ": sequence length " + std::to_string(length) +
+                                                       " is outside [0, " + std::to_string(time_) + "]");
         }
         for (int64_t t = 0; t < time_; ++t) {
-          const auto row = [&](int64_t step) { return (time_axis_ == 0 ? step * batch_ + b : b * time_ + step) * inner_; };
+          const auto row = [&](int64_t step) {
+            return (time_axis_ == 0 ? step * batch_ + b : b * time_ + step) * inner_;
+          };
           std::copy_n(ctx.in<T>(0) + row(t < length ? length - 1 - t : t), inner_, ctx.out<T>(0) + row(t));
         }
       }
@@ -209,7 +228,8 @@ class UniqueKernel : public Kernel {
  public:
   void Prepare(PrepareContext& ctx) override {
     type_ = ctx.dtype(0);
-    if (!Contains(Testable(), type_) && type_ != DataType::kString) ctx.Unsupported("Unique of " + std::string(DataTypeName(type_)));
+    if (!Contains(Testable(), type_) && type_ != DataType::kString)
+      ctx.Unsupported("Unique of " + std::string(DataTypeName(type_)));
     whole_ = !ctx.attrs().Has("axis");
     axis_ = whole_ ? 0 : CheckedAxis(ctx, ctx.attrs().Int("axis"), static_cast<int64_t>(ctx.shape(0).size()));
     outputs_ = ctx.num_outputs();
@@ -250,15 +270,19 @@ class UniqueKernel : public Kernel {
     std::vector<int64_t> group_of(static_cast<size_t>(n));
     for (int64_t i = 0; i < n; ++i) {
       const int64_t at = order[static_cast<size_t>(i)];
-      if (i == 0 || compare(order[static_cast<size_t>(i - 1)], at) != 0) groups.push_back({at, 0, static_cast<int64_t>(groups.size())});
+      if (i == 0 || compare(order[static_cast<size_t>(i - 1)], at) != 0)
+        groups.push_back({at, 0, static_cast<int64_t>(groups.size())});
       ++groups.back().count;
       group_of[static_cast<size_t>(at)] = groups.back().number;
     }
-    if (!sorted_) std::sort(groups.begin(), groups.end(), [](const Group& a, const Group& b) { return a.first < b.first; });
+    if (!sorted_)
+      std::sort(groups.begin(), groups.end(),
+                [](const Group& a, const Group& b) { return a.first < b.first; });
     const auto count = static_cast<int64_t>(groups.size());
     Shape shape = whole_ ? Shape{count} : shape_;
     if (!whole_) shape[static_cast<size_t>(axis_)] = count;
-    Tensor values(type_, shape), firsts(DataType::kInt64, {count}), inverse(DataType::kInt64, {n}), counts(DataType::kInt64, {count});
+    Tensor values(type_, shape), firsts(DataType::kInt64, {count}), inverse(DataType::kInt64, {n}),
+        counts(DataType::kInt64, {count});
     std::vector<int64_t> place(groups.size());
     for (int64_t g = 0; g < count; ++g) {
       const Group& group = groups[static_cast<size_t>(g)];
@@ -266,11 +290,13 @@ class UniqueKernel : public Kernel {
       firsts.mutable_values<int64_t>()[static_cast<size_t>(g)] = group.first;
       counts.mutable_values<int64_t>()[static_cast<size_t>(g)] = group.count;
       for (int64_t o = 0; o < split_.outer; ++o) {
-        std::copy_n(src + (o * n + group.first) * split_.inner, split_.inner, static_cast<T*>(values.mutable_data()) + (o * count + g) * split_.inner);
+        std::copy_n(src + (o * n + group.first) * split_.inner, split_.inner,
+                    static_cast<T*>(values.mutable_data()) + (o * count + g) * split_.inner);
       }
     }
     for (int64_t i = 0; i < n; ++i) {
-      inverse.mutable_values<int64_t>()[static_cast<size_t>(i)] = place[static_cast<size_t>(group_of[static_cast<size_t>(i)])];
+      inverse.mutable_values<int64_t>()[static_cast<size_t>(i)] =
+          place[static_cast<size_t>(group_of[static_cast<size_t>(i)])];
     }
     Tensor* results[] = {&values, &firsts, &inverse, &counts};
     for (int i = 0; i < outputs_; ++i) ctx.SetOutput(i, std::move(*results[i]));
@@ -289,24 +315,44 @@ void InferUnknown(InferContext& ctx) { ctx.SetUnknownShape(0, ctx.dtype(0)); }
 const Operator kNonZero = {
     .name = "NonZero",
     .versions = {9, 13},
-    .infer = [](InferContext& ctx) { ctx.SetOutput(0, DataType::kInt64, {Dim(std::max<int64_t>(ctx.rank(0), 1)), Dim()}); },
+    .infer =
+        [](InferContext& ctx) {
+          ctx.SetOutput(0, DataType::kInt64, {Dim(std::max<int64_t>(ctx.rank(0), 1)), Dim()});
+        },
     .kernels = {&Make<NonZeroKernel>},
 };
-const Operator kCompress = {.name = "Compress", .versions = {9, 11}, .min_inputs = 2, .max_inputs = 2, .infer = InferUnknown, .kernels = {&Make<CompressKernel>}};
-const Operator kOneHot = {.name = "OneHot", .versions = {9, 11}, .min_inputs = 3, .max_inputs = 3, .infer = InferOneHot, .kernels = {&Make<OneHotKernel>}};
-const Operator kReverseSequence = {.name = "ReverseSequence", .versions = {10}, .min_inputs = 2, .max_inputs = 2, .infer = InferSameAsFirst, .kernels = {&Make<ReverseSequenceKernel>}};
+const Operator kCompress = {.name = "Compress",
+                            .versions = {9, 11},
+                            .min_inputs = 2,
+                            .max_inputs = 2,
+                            .infer = InferUnknown,
+                            .kernels = {&Make<CompressKernel>}};
+const Operator kOneHot = {.name = "OneHot",
+                          .versions = {9, 11},
+                          .min_inputs = 3,
+                          .max_inputs = 3,
+                          .infer = InferOneHot,
+                          .kernels = {&Make<OneHotKernel>}};
+const Operator kReverseSequence = {.name = "ReverseSequence",
+                                   .versions = {10},
+                                   .min_inputs = 2,
+                                   .max_inputs = 2,
+                                   .infer = InferSameAsFirst,
+                                   .kernels = {&Make<ReverseSequenceKernel>}};
 const Operator kUnique = {
     .name = "Unique",
     .versions = {11},
     .max_outputs = 4,
-    .infer = [](InferContext& ctx) {
-      ctx.SetUnknownShape(0, ctx.dtype(0));
-      for (int i = 1; i < 4; ++i) ctx.SetUnknownShape(i, DataType::kInt64);
-    },
+    .infer =
+        [](InferContext& ctx) {
+          ctx.SetUnknownShape(0, ctx.dtype(0));
+          for (int i = 1; i < 4; ++i) ctx.SetUnknownShape(i, DataType::kInt64);
+        },
     .kernels = {&Make<UniqueKernel>},
 };
-const RegisterOperator kRegister[] = {RegisterOperator(kNonZero), RegisterOperator(kCompress), RegisterOperator(kOneHot),
-                                      RegisterOperator(kReverseSequence), RegisterOperator(kUnique)};
+const RegisterOperator kRegister[] = {RegisterOperator(kNonZero), RegisterOperator(kCompress),
+                                      RegisterOperator(kOneHot), RegisterOperator(kReverseSequence),
+                                      RegisterOperator(kUnique)};
 
 }  // namespace
 }  // namespace sluice

@@ -34,12 +34,14 @@ class SequenceKernel : public Kernel {
     if (i >= inputs_ || !present_[static_cast<size_t>(i)]) return fallback;
     const Value value = ctx.value(i);
     const bool wide = value.is_tensor() && value.tensor().dtype() == DataType::kInt64;
-    if (!value.is_tensor() || value.tensor().num_elements() != 1 || (!wide && value.tensor().dtype() != DataType::kInt32)) {
+    if (!value.is_tensor() || value.tensor().num_elements() != 1 ||
+        (!wide && value.tensor().dtype() != DataType::kInt32)) {
       Refuse("the position is no single int32 or int64");
     }
     const int64_t position = wide ? value.tensor().values<int64_t>()[0] : value.tensor().values<int32_t>()[0];
     if (position < -size || position >= limit) {
-      Refuse("position " + std::to_string(position) + " is outside [-" + std::to_string(size) + ", " + std::to_string(limit) + ")");
+      Refuse("position " + std::to_string(position) + " is outside [-" + std::to_string(size) + ", " +
+             std::to_string(limit) + ")");
     }
     return position < 0 ? position + size : position;
   }
@@ -86,7 +88,8 @@ class InsertKernel : public SequenceKernel {
     const DataType type = sequence.element_type();
     Value item = ctx.value(1).Owned();
     if (type != DataType::kUndefined && item.is_tensor() && item.tensor().dtype() != type) {
-      Refuse("inserting " + std::string(DataTypeName(item.tensor().dtype())) + " into a sequence of " + std::string(DataTypeName(type)));
+      Refuse("inserting " + std::string(DataTypeName(item.tensor().dtype())) + " into a sequence of " +
+             std::string(DataTypeName(type)));
     }
     items.insert(items.begin() + Position(ctx, 2, size, size + 1, size), std::move(item));
     ctx.SetOutput(0, Value::Sequence(std::move(items), type).Owned());
@@ -130,20 +133,25 @@ class SplitToSequenceKernel : public SequenceKernel {
       sizes.assign(static_cast<size_t>(total), 1);
     } else {
       const Tensor given = ctx.value(1).tensor();
-      if (given.dtype() == DataType::kInt64) sizes.assign(given.values<int64_t>().begin(), given.values<int64_t>().end());
-      else if (given.dtype() == DataType::kInt32) sizes.assign(given.values<int32_t>().begin(), given.values<int32_t>().end());
-      else Refuse("split is " + std::string(DataTypeName(given.dtype())) + ", expected int32 or int64");
+      if (given.dtype() == DataType::kInt64)
+        sizes.assign(given.values<int64_t>().begin(), given.values<int64_t>().end());
+      else if (given.dtype() == DataType::kInt32)
+        sizes.assign(given.values<int32_t>().begin(), given.values<int32_t>().end());
+      else
+        Refuse("split is " + std::string(DataTypeName(given.dtype())) + ", expected int32 or int64");
       if (given.rank() == 0) {
         const int64_t part = sizes[0];
         if (part <= 0) Refuse("split is " + std::to_string(part));
         sizes.clear();
-        for (int64_t begin = 0; begin < total; begin += sizes.back()) sizes.push_back(std::min(part, total - begin));
+        for (int64_t begin = 0; begin < total; begin += sizes.back())
+          sizes.push_back(std::min(part, total - begin));
       }
     }
     std::vector<Value> items;
     int64_t begin = 0;
     for (int64_t size : sizes) {
-      if (size < 0 || size > total - begin) Refuse("split " + ToString(sizes) + " does not cut size " + std::to_string(total));
+      if (size < 0 || size > total - begin)
+        Refuse("split " + ToString(sizes) + " does not cut size " + std::to_string(total));
       items.push_back(Cut(whole.tensor(), axis_, begin, size, !split && !keep_));
       begin += size;
     }
@@ -169,7 +177,8 @@ class ConcatFromSequenceKernel : public SequenceKernel {
     for (const Value& item : Items(sequence, 0)) parts.push_back(item.tensor());
     if (parts.empty()) Refuse("the sequence is empty");
     const int64_t rank = parts[0].rank() + (new_axis_ ? 1 : 0);
-    if (axis_ < -rank || axis_ >= rank) Refuse("axis " + std::to_string(axis_) + " does not fit rank " + std::to_string(rank));
+    if (axis_ < -rank || axis_ >= rank)
+      Refuse("axis " + std::to_string(axis_) + " does not fit rank " + std::to_string(rank));
     ctx.SetOutput(0, Join(place_, parts, axis_ < 0 ? axis_ + rank : axis_, new_axis_));
   }
 
@@ -186,7 +195,8 @@ class MapKernel : public SequenceKernel {
     outputs_ = static_cast<size_t>(ctx.num_outputs());
     all_inputs_ = static_cast<int>(ctx.node().inputs.size());
     const Graph& body = *ctx.attrs().Subgraph("body");
-    if (body.outputs.size() != outputs_ || static_cast<int>(body.inputs.size()) != all_inputs_) ctx.Fail("the body's inputs and outputs are not as many as the node's");
+    if (body.outputs.size() != outputs_ || static_cast<int>(body.inputs.size()) != all_inputs_)
+      ctx.Fail("the body's inputs and outputs are not as many as the node's");
     body_ = ctx.Subgraph("body");
   }
   void Run(const RunContext& ctx, int64_t) const override {
@@ -200,13 +210,16 @@ class MapKernel : public SequenceKernel {
         Value& argument = arguments[static_cast<size_t>(i)];
         if (!argument.is_sequence()) continue;
         const auto& items = values[static_cast<size_t>(i)].items();
-        if (items.size() != size) Refuse("sequences have " + std::to_string(size) + " and " + std::to_string(items.size()) + " items");
+        if (items.size() != size)
+          Refuse("sequences have " + std::to_string(size) + " and " + std::to_string(items.size()) +
+                 " items");
         argument = items[k];
       }
       std::vector<Value> found = body_->Run(std::move(arguments));
       for (size_t i = 0; i < outputs_; ++i) results[i].push_back(found[i].Owned());
     }
-    for (size_t i = 0; i < outputs_; ++i) ctx.SetOutput(static_cast<int>(i), Value::Sequence(std::move(results[i])));
+    for (size_t i = 0; i < outputs_; ++i)
+      ctx.SetOutput(static_cast<int>(i), Value::Sequence(std::move(results[i])));
   }
 
  private:
@@ -243,10 +256,13 @@ void InferItem(InferContext& ctx) { ctx.SetUnknownShape(0, ctx.dtype(0)); }
 void InferSequence(InferContext& ctx) { ctx.SetOutput(0, SequenceOf(ctx.dtype(0))); }
 void InferMap(InferContext& ctx) {
   const Graph& body = *ctx.attrs().Subgraph("body");
-  for (size_t i = 0; i < body.outputs.size(); ++i) ctx.SetOutput(static_cast<int>(i), SequenceOf(body.value(body.outputs[i]).type.dtype));
+  for (size_t i = 0; i < body.outputs.size(); ++i)
+    ctx.SetOutput(static_cast<int>(i), SequenceOf(body.value(body.outputs[i]).type.dtype));
 }
 void InferOptional(InferContext& ctx) {
-  ctx.SetOutput(0, ValueType{ctx.has_input(0) ? ctx.dtype(0) : DataType::kUndefined, ValueType::Kind::kOptional, false, {}});
+  ctx.SetOutput(
+      0, ValueType{
+             ctx.has_input(0) ? ctx.dtype(0) : DataType::kUndefined, ValueType::Kind::kOptional, false, {}});
 }
 void InferElement(InferContext& ctx) {
   if (ctx.input(0).kind != ValueType::Kind::kOptional) return ctx.SetOutput(0, ctx.input(0));
@@ -254,16 +270,28 @@ void InferElement(InferContext& ctx) {
 }
 
 constexpr int kMany = Operator::kMany;
-const Operator kConstruct = {.name = "SequenceConstruct", .versions = {11}, .max_inputs = kMany, .infer = InferSequence, .kernels = {&Make<ConstructKernel>}};
+const Operator kConstruct = {.name = "SequenceConstruct",
+                             .versions = {11},
+                             .max_inputs = kMany,
+                             .infer = InferSequence,
+                             .kernels = {&Make<ConstructKernel>}};
 const Operator kEmpty = {
     .name = "SequenceEmpty",
     .versions = {11},
     .min_inputs = 0,
     .max_inputs = 0,
-    .infer = [](InferContext& ctx) { ctx.SetOutput(0, SequenceOf(static_cast<DataType>(ctx.attrs().Int("dtype", 1)))); },
+    .infer =
+        [](InferContext& ctx) {
+          ctx.SetOutput(0, SequenceOf(static_cast<DataType>(ctx.attrs().Int("dtype", 1))));
+        },
     .kernels = {&Make<EmptyKernel>},
 };
-const Operator kAt = {.name = "SequenceAt", .versions = {11}, .min_inputs = 2, .max_inputs = 2, .infer = InferItem, .kernels = {&Make<AtKernel>}};
+const Operator kAt = {.name = "SequenceAt",
+                      .versions = {11},
+                      .min_inputs = 2,
+                      .max_inputs = 2,
+                      .infer = InferItem,
+                      .kernels = {&Make<AtKernel>}};
 const Operator kInsert = {
     .name = "SequenceInsert",
     .versions = {11},
@@ -272,18 +300,41 @@ const Operator kInsert = {
     .infer = [](InferContext& ctx) { ctx.SetOutput(0, SequenceOf(ctx.dtype(1))); },
     .kernels = {&Make<InsertKernel>},
 };
-const Operator kErase = {.name = "SequenceErase", .versions = {11}, .max_inputs = 2, .infer = InferSequence, .kernels = {&Make<EraseKernel>}};
+const Operator kErase = {.name = "SequenceErase",
+                         .versions = {11},
+                         .max_inputs = 2,
+                         .infer = InferSequence,
+                         .kernels = {&Make<EraseKernel>}};
 const Operator kLength = {
     .name = "SequenceLength",
     .versions = {11},
     .infer = [](InferContext& ctx) { ctx.SetOutput(0, DataType::kInt64, {}); },
     .kernels = {&Make<LengthKernel>},
 };
-const Operator kSplitToSequence = {.name = "SplitToSequence", .versions = {11, 24}, .max_inputs = 2, .infer = InferSequence, .kernels = {&Make<SplitToSequenceKernel>}};
-const Operator kConcatFromSequence = {.name = "ConcatFromSequence", .versions = {11}, .infer = InferItem, .kernels = {&Make<ConcatFromSequenceKernel>}};
-const Operator kMap = {.name = "SequenceMap", .versions = {17}, .max_inputs = kMany, .max_outputs = kMany, .infer = InferMap, .kernels = {&Make<MapKernel>}};
-const Operator kOptional = {.name = "Optional", .versions = {15}, .min_inputs = 0, .infer = InferOptional, .kernels = {&Make<OptionalKernel>}};
-const Operator kGetElement = {.name = "OptionalGetElement", .versions = {15, 18}, .infer = InferElement, .kernels = {&Make<OptionalKernel>}};
+const Operator kSplitToSequence = {.name = "SplitToSequence",
+                                   .versions = {11, 24},
+                                   .max_inputs = 2,
+                                   .infer = InferSequence,
+                                   .kernels = {&Make<SplitToSequenceKernel>}};
+const Operator kConcatFromSequence = {.name = "ConcatFromSequence",
+                                      .versions = {11},
+                                      .infer = InferItem,
+                                      .kernels = {&Make<ConcatFromSequenceKernel>}};
+const Operator kMap = {.name = "SequenceMap",
+                       .versions = {17},
+                       .max_inputs = kMany,
+                       .max_outputs = kMany,
+                       .infer = InferMap,
+                       .kernels = {&Make<MapKernel>}};
+const Operator kOptional = {.name = "Optional",
+                            .versions = {15},
+                            .min_inputs = 0,
+                            .infer = InferOptional,
+                            .kernels = {&Make<OptionalKernel>}};
+const Operator kGetElement = {.name = "OptionalGetElement",
+                              .versions = {15, 18},
+                              .infer = InferElement,
+                              .kernels = {&Make<OptionalKernel>}};
 const Operator kHasElement = {
     .name = "OptionalHasElement",
     .versions = {15, 18},
@@ -291,11 +342,18 @@ const Operator kHasElement = {
     .infer = [](InferContext& ctx) { ctx.SetOutput(0, DataType::kBool, {}); },
     .kernels = {&Make<HasElementKernel>},
 };
-const RegisterOperator kRegister[] = {
-    RegisterOperator(kConstruct), RegisterOperator(kEmpty), RegisterOperator(kAt), RegisterOperator(kInsert),
-    RegisterOperator(kErase), RegisterOperator(kLength), RegisterOperator(kSplitToSequence),
-    RegisterOperator(kConcatFromSequence), RegisterOperator(kMap), RegisterOperator(kOptional),
-    RegisterOperator(kGetElement), RegisterOperator(kHasElement)};
+const RegisterOperator kRegister[] = {RegisterOperator(kConstruct),
+                                      RegisterOperator(kEmpty),
+                                      RegisterOperator(kAt),
+                                      RegisterOperator(kInsert),
+                                      RegisterOperator(kErase),
+                                      RegisterOperator(kLength),
+                                      RegisterOperator(kSplitToSequence),
+                                      RegisterOperator(kConcatFromSequence),
+                                      RegisterOperator(kMap),
+                                      RegisterOperator(kOptional),
+                                      RegisterOperator(kGetElement),
+                                      RegisterOperator(kHasElement)};
 
 }  // namespace
 }  // namespace sluice

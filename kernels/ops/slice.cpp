@@ -20,7 +20,8 @@ std::optional<SliceParams> ParamsOf(const Context& ctx, int64_t rank) {
     p.ends = ctx.attrs().Ints("ends");
     p.axes = ctx.attrs().Ints("axes", AllAxes(static_cast<int64_t>(p.starts.size())));
   } else {
-    const auto starts = InputInts(ctx, 1), ends = InputInts(ctx, 2), axes = InputInts(ctx, 3), steps = InputInts(ctx, 4);
+    const auto starts = InputInts(ctx, 1), ends = InputInts(ctx, 2), axes = InputInts(ctx, 3),
+               steps = InputInts(ctx, 4);
     if (!starts || !ends || (ctx.has_input(3) && !axes) || (ctx.has_input(4) && !steps)) return std::nullopt;
     p.starts = *starts;
     p.ends = *ends;
@@ -28,7 +29,8 @@ std::optional<SliceParams> ParamsOf(const Context& ctx, int64_t rank) {
     if (steps) p.steps = *steps;
   }
   if (p.steps.empty()) p.steps.assign(p.starts.size(), 1);
-  if (p.ends.size() != p.starts.size() || p.axes.size() != p.starts.size() || p.steps.size() != p.starts.size()) {
+  if (p.ends.size() != p.starts.size() || p.axes.size() != p.starts.size() ||
+      p.steps.size() != p.starts.size()) {
     ctx.Fail("starts, ends, axes and steps have different lengths");
   }
   p.axes = CheckedAxes(ctx, std::move(p.axes), rank);
@@ -152,7 +154,8 @@ class TransposeKernel : public MoveKernel {
   }
 };
 
-const Operator kSlice1 = {.name = "Slice", .versions = {1}, .infer = InferSlice, .kernels = {&Make<SliceKernel>}};
+const Operator kSlice1 = {
+    .name = "Slice", .versions = {1}, .infer = InferSlice, .kernels = {&Make<SliceKernel>}};
 const Operator kSlice = {
     .name = "Slice",
     .versions = {10, 11, 13},
@@ -167,7 +170,8 @@ const Operator kTranspose = {
     .infer = InferTranspose,
     .kernels = {&Make<TransposeKernel>},
 };
-const RegisterOperator kRegister[] = {RegisterOperator(kSlice1), RegisterOperator(kSlice), RegisterOperator(kTranspose)};
+const RegisterOperator kRegister[] = {RegisterOperator(kSlice1), RegisterOperator(kSlice),
+                                      RegisterOperator(kTranspose)};
 
 }  // namespace
 }  // namespace sluice

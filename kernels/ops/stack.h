@@ -19,7 +19,8 @@ inline void CopyAll(const StridedCopy& copy, DataType type, const void* src, voi
 inline Tensor Join(const std::string& place, const std::vector<Tensor>& parts, int64_t axis, bool new_axis) {
   const auto at = static_cast<size_t>(axis);
   const DataType type = parts[0].dtype();
-  if (DataTypeBits(type) < 8) throw Error(ErrorCode::kUnsupported, place + ": joining tensors of " + std::string(DataTypeName(type)));
+  if (DataTypeBits(type) < 8)
+    throw Error(ErrorCode::kUnsupported, place + ": joining tensors of " + std::string(DataTypeName(type)));
   std::vector<Shape> shapes;
   for (const Tensor& part : parts) {
     shapes.push_back(part.shape());
@@ -27,8 +28,10 @@ inline Tensor Join(const std::string& place, const std::vector<Tensor>& parts, i
     Shape same = shapes.back();
     if (same.size() == shapes[0].size()) same[at] = shapes[0][at];
     if (same != shapes[0] || part.dtype() != type) {
-      throw Error(ErrorCode::kInvalidArgument, place + ": cannot join " + std::string(DataTypeName(part.dtype())) + " " + ToString(part.shape()) + " to " +
-                                                   std::string(DataTypeName(type)) + " " + ToString(parts[0].shape()) + " along axis " + std::to_string(axis));
+      throw Error(ErrorCode::kInvalidArgument,
+                  place + ": cannot join " + std::string(DataTypeName(part.dtype())) + " " +
+                      ToString(part.shape()) + " to " + std::string(DataTypeName(type)) + " " +
+                      ToString(parts[0].shape()) + " along axis " + std::to_string(axis));
     }
   }
   Shape shape = shapes[0];
@@ -38,7 +41,8 @@ inline Tensor Join(const std::string& place, const std::vector<Tensor>& parts, i
   const Shape strides = RowMajorStrides(shape);
   int64_t begin = 0;
   for (size_t i = 0; i < parts.size(); ++i) {
-    CopyAll(StridedCopy(shapes[i], RowMajorStrides(shapes[i]), strides, 0, begin * strides[at]), type, parts[i].data(), result.mutable_data());
+    CopyAll(StridedCopy(shapes[i], RowMajorStrides(shapes[i]), strides, 0, begin * strides[at]), type,
+            parts[i].data(), result.mutable_data());
     begin += shapes[i][at];
   }
   return result;
@@ -51,7 +55,8 @@ inline Tensor Cut(const Tensor& whole, int64_t axis, int64_t begin, int64_t size
   shape[at] = size;
   const Shape strides = RowMajorStrides(whole.shape());
   Tensor result(whole.dtype(), shape);
-  CopyAll(StridedCopy(shape, strides, RowMajorStrides(shape), begin * strides[at], 0), whole.dtype(), whole.data(), result.mutable_data());
+  CopyAll(StridedCopy(shape, strides, RowMajorStrides(shape), begin * strides[at], 0), whole.dtype(),
+          whole.data(), result.mutable_data());
   if (!drop) return result;
   shape.erase(shape.begin() + axis);
   return result.Reshaped(shape);

@@ -15,15 +15,19 @@ class NormalizerKernel : public Kernel {
  public:
   void Prepare(PrepareContext& ctx) override {
     const std::string action = ctx.attrs().String("case_change_action", "NONE");
-    if (action != "NONE" && action != "LOWER" && action != "UPPER") ctx.Fail("unknown case_change_action '" + action + "'");
-    if (ctx.dtype(0) != DataType::kString) ctx.Fail("input is " + std::string(DataTypeName(ctx.dtype(0))) + ", expected string");
+    if (action != "NONE" && action != "LOWER" && action != "UPPER")
+      ctx.Fail("unknown case_change_action '" + action + "'");
+    if (ctx.dtype(0) != DataType::kString)
+      ctx.Fail("input is " + std::string(DataTypeName(ctx.dtype(0))) + ", expected string");
     const Shape& shape = ctx.shape(0);
-    if (shape.size() != 1 && !(shape.size() == 2 && shape[0] == 1)) ctx.Fail("input is " + ToString(shape) + ", expected [n] or [1, n]");
+    if (shape.size() != 1 && !(shape.size() == 2 && shape[0] == 1))
+      ctx.Fail("input is " + ToString(shape) + ", expected [n] or [1, n]");
     action_ = action[0];
     exact_ = ctx.attrs().Int("is_case_sensitive", 0) != 0;
     rows_ = shape.size() == 2;
     size_ = shape.back();
-    for (const std::string& word : ctx.attrs().Strings("stopwords", {})) stops_.insert(exact_ ? word : Cased(word, 'L'));
+    for (const std::string& word : ctx.attrs().Strings("stopwords", {}))
+      stops_.insert(exact_ ? word : Cased(word, 'L'));
   }
   void Run(const RunContext& ctx, int64_t) const override {
     std::vector<std::string> kept;
@@ -94,7 +98,8 @@ class StringSplitKernel : public Kernel {
     std::vector<std::vector<std::string>> parts;
     size_t longest = 0;
     for (int64_t i = 0; i < NumElements(shape_); ++i) {
-      parts.push_back(delimiter_.empty() ? Words(ctx.in<std::string>(0)[i]) : Pieces(ctx.in<std::string>(0)[i]));
+      parts.push_back(delimiter_.empty() ? Words(ctx.in<std::string>(0)[i])
+                                         : Pieces(ctx.in<std::string>(0)[i]));
       longest = std::max(longest, parts.back().size());
     }
     Shape shape = shape_;
@@ -102,7 +107,8 @@ class StringSplitKernel : public Kernel {
     Tensor words(DataType::kString, shape), counts(DataType::kInt64, shape_);
     for (size_t i = 0; i < parts.size(); ++i) {
       counts.mutable_values<int64_t>()[i] = static_cast<int64_t>(parts[i].size());
-      std::move(parts[i].begin(), parts[i].end(), words.mutable_values<std::string>().begin() + static_cast<std::ptrdiff_t>(i * longest));
+      std::move(parts[i].begin(), parts[i].end(),
+                words.mutable_values<std::string>().begin() + static_cast<std::ptrdiff_t>(i * longest));
     }
     ctx.SetOutput(0, std::move(words));
     if (ctx.outputs().size() > 1) ctx.SetOutput(1, std::move(counts));
@@ -126,7 +132,9 @@ class StringSplitKernel : public Kernel {
     // The standard gives an empty string no pieces.
     if (text.empty()) return pieces;
     size_t at = 0;
-    for (size_t end; static_cast<int64_t>(pieces.size()) < most_ && (end = text.find(delimiter_, at)) != std::string::npos; at = end + delimiter_.size()) {
+    for (size_t end; static_cast<int64_t>(pieces.size()) < most_ &&
+                     (end = text.find(delimiter_, at)) != std::string::npos;
+         at = end + delimiter_.size()) {
       pieces.push_back(text.substr(at, end - at));
     }
     pieces.push_back(text.substr(at));
@@ -140,7 +148,8 @@ class StringSplitKernel : public Kernel {
 
 int64_t TfIdfSize(const Attributes& attrs) {
   int64_t size = 0;
-  for (int64_t index : attrs.Ints("ngram_indexes")) size = std::max(size, index < INT64_MAX ? index + 1 : index);
+  for (int64_t index : attrs.Ints("ngram_indexes"))
+    size = std::max(size, index < INT64_MAX ? index + 1 : index);
   return size;
 }
 
@@ -150,32 +159,39 @@ class TfIdfKernel : public Kernel {
   void Prepare(PrepareContext& ctx) override {
     const Shape& shape = ctx.shape(0);
     type_ = ctx.dtype(0);
-    if (type_ != DataType::kString && type_ != DataType::kInt32 && type_ != DataType::kInt64) ctx.Unsupported("input of " + std::string(DataTypeName(type_)));
+    if (type_ != DataType::kString && type_ != DataType::kInt32 && type_ != DataType::kInt64)
+      ctx.Unsupported("input of " + std::string(DataTypeName(type_)));
     rows_ = shape.size() == 2 ? shape[0] : 1;
     size_ = shape.back();
     width_ = TfIdfSize(ctx.attrs());
     shortest_ = ctx.attrs().Int("min_gram_length");
     longest_ = ctx.attrs().Int("max_gram_length");
     skip_ = ctx.attrs().Int("max_skip_count");
-    if (shortest_ < 1 || longest_ < shortest_ || skip_ < 0) ctx.Fail("n-gram lengths or max_skip_count are out of range");
+    if (shortest_ < 1 || longest_ < shortest_ || skip_ < 0)
+      ctx.Fail("n-gram lengths or max_skip_count are out of range");
     const std::string mode = ctx.attrs().String("mode");
     if (mode != "TF" && mode != "IDF" && mode != "TFIDF") ctx.Fail("unknown mode '" + mode + "'");
     frequency_ = mode != "IDF";
-    const std::vector<int64_t> indexes = ctx.attrs().Ints("ngram_indexes"), counts = ctx.attrs().Ints("ngram_counts");
+    const std::vector<int64_t> indexes = ctx.attrs().Ints("ngram_indexes"),
+                               counts = ctx.attrs().Ints("ngram_counts");
     std::vector<std::string> pool = ctx.attrs().Strings("pool_strings", {});
     if (type_ != DataType::kString) {
       pool.clear();
       for (int64_t value : ctx.attrs().Ints("pool_int64s")) pool.push_back(std::to_string(value));
     }
     weights_ = mode == "TF" ? std::vector<float>() : ctx.attrs().Floats("weights", {});
-    if (!weights_.empty() && weights_.size() != indexes.size()) ctx.Fail("weights and ngram_indexes have different lengths");
+    if (!weights_.empty() && weights_.size() != indexes.size())
+      ctx.Fail("weights and ngram_indexes have different lengths");
     size_t gram = 0;
     for (size_t n = 1; n <= counts.size(); ++n) {
       const auto end = n < counts.size() ? counts[n] : static_cast<int64_t>(pool.size());
-      if (counts[n - 1] < 0 || end < counts[n - 1] || end > static_cast<int64_t>(pool.size())) ctx.Fail("ngram_counts do not fit the pool");
-      for (auto at = static_cast<size_t>(counts[n - 1]); at + n <= static_cast<size_t>(end); at += n, ++gram) {
+      if (counts[n - 1] < 0 || end < counts[n - 1] || end > static_cast<int64_t>(pool.size()))
+        ctx.Fail("ngram_counts do not fit the pool");
+      for (auto at = static_cast<size_t>(counts[n - 1]); at + n <= static_cast<size_t>(end);
+           at += n, ++gram) {
         if (gram >= indexes.size() || indexes[gram] < 0) ctx.Fail("ngram_indexes do not fit the pool");
-        grams_[{pool.begin() + static_cast<std::ptrdiff_t>(at), pool.begin() + static_cast<std::ptrdiff_t>(at + n)}] = {indexes[gram], gram};
+        grams_[{pool.begin() + static_cast<std::ptrdiff_t>(at),
+                pool.begin() + static_cast<std::ptrdiff_t>(at + n)}] = {indexes[gram], gram};
       }
     }
   }
@@ -226,10 +242,16 @@ void InferTfIdf(InferContext& ctx) {
   ctx.SetOutput(0, DataType::kFloat, std::move(shape));
 }
 
-const Operator kNormalizer = {
-    .name = "StringNormalizer", .versions = {10}, .infer = [](InferContext& ctx) { ctx.SetUnknownShape(0, DataType::kString); }, .kernels = {&Make<NormalizerKernel>}};
-const Operator kStringConcat = {
-    .name = "StringConcat", .versions = {20}, .min_inputs = 2, .max_inputs = 2, .infer = InferBroadcast, .kernels = {&Make<StringConcatKernel>}};
+const Operator kNormalizer = {.name = "StringNormalizer",
+                              .versions = {10},
+                              .infer = [](InferContext& ctx) { ctx.SetUnknownShape(0, DataType::kString); },
+                              .kernels = {&Make<NormalizerKernel>}};
+const Operator kStringConcat = {.name = "StringConcat",
+                                .versions = {20},
+                                .min_inputs = 2,
+                                .max_inputs = 2,
+                                .infer = InferBroadcast,
+                                .kernels = {&Make<StringConcatKernel>}};
 const Operator kStringSplit = {
     .name = "StringSplit",
     .versions = {20},
@@ -241,8 +263,10 @@ const Operator kStringSplit = {
         },
     .kernels = {&Make<StringSplitKernel>},
 };
-const Operator kTfIdf = {.name = "TfIdfVectorizer", .versions = {9}, .infer = InferTfIdf, .kernels = {&Make<TfIdfKernel>}};
-const RegisterOperator kRegister[] = {RegisterOperator(kNormalizer), RegisterOperator(kStringConcat), RegisterOperator(kStringSplit), RegisterOperator(kTfIdf)};
+const Operator kTfIdf = {
+    .name = "TfIdfVectorizer", .versions = {9}, .infer = InferTfIdf, .kernels = {&Make<TfIdfKernel>}};
+const RegisterOperator kRegister[] = {RegisterOperator(kNormalizer), RegisterOperator(kStringConcat),
+                                      RegisterOperator(kStringSplit), RegisterOperator(kTfIdf)};
 
 }  // namespace
 }  // namespace sluice

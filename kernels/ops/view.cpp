@@ -56,7 +56,8 @@ void InferReshape(InferContext& ctx) {
       open = i;
       shape.emplace_back();
     } else if (target[i] == 0 && !allow_zero) {
-      if (i >= src.size()) ctx.Fail("shape " + ToString(target) + " copies size " + std::to_string(i) + " of " + ToString(src));
+      if (i >= src.size())
+        ctx.Fail("shape " + ToString(target) + " copies size " + std::to_string(i) + " of " + ToString(src));
       shape.push_back(src[i]);
       copied.back() = true;
     } else if (target[i] < 0) {
@@ -76,7 +77,9 @@ void InferReshape(InferContext& ctx) {
 void InferFlatten(InferContext& ctx) {
   int64_t axis = ctx.attrs().Int("axis", 1);
   const int64_t rank = ctx.rank(0);
-  if (axis < -rank || axis > rank) ctx.Fail("axis " + std::to_string(axis) + " is outside [-" + std::to_string(rank) + ", " + std::to_string(rank) + "]");
+  if (axis < -rank || axis > rank)
+    ctx.Fail("axis " + std::to_string(axis) + " is outside [-" + std::to_string(rank) + ", " +
+             std::to_string(rank) + "]");
   if (axis < 0) axis += rank;
   Dim rows = 1, columns = 1;
   for (int64_t i = 0; i < rank; ++i) {
@@ -134,7 +137,8 @@ void InferUnsqueeze(InferContext& ctx) {
   ctx.SetOutput(0, ctx.dtype(0), std::move(shape));
 }
 
-const Operator kReshape1 = {.name = "Reshape", .versions = {1}, .infer = InferReshape, .kernels = {&Make<ViewKernel>}};
+const Operator kReshape1 = {
+    .name = "Reshape", .versions = {1}, .infer = InferReshape, .kernels = {&Make<ViewKernel>}};
 const Operator kReshape = {
     .name = "Reshape",
     .versions = {5, 13, 14, 19, 21, 23, 24, 25},

@@ -11,11 +11,13 @@ namespace {
 
 Tensor Reordered(const TensorDesc& from, const void* data, const TensorDesc& to) {
   Tensor result(DataType::kFloat, {to.byte_size() / 4});
-  for (int64_t tile = 0; tile < ReorderTiles(from, to); ++tile) RunReorder(from, data, to, result.mutable_data(), tile);
+  for (int64_t tile = 0; tile < ReorderTiles(from, to); ++tile)
+    RunReorder(from, data, to, result.mutable_data(), tile);
   return result;
 }
 
-// Runs the case with all float inputs of rank 4 in `layout`; checks which layout the kernel chose for its output.
+// Runs the case with all float inputs of rank 4 in `layout`; checks which layout the kernel chose for its
+// output.
 void ExpectSameInLayout(const OpCase& c, Layout layout, Layout expected_output) {
   SCOPED_TRACE(std::string(c.op) + " in " + LayoutName(layout));
   const std::vector<Value> want = RunOp(c);
@@ -23,8 +25,11 @@ void ExpectSameInLayout(const OpCase& c, Layout layout, Layout expected_output) 
   std::vector<TensorDesc> inputs, outputs;
   std::vector<const Tensor*> constants;
   for (const Value& value : c.inputs) {
-    const bool moved = value.is_tensor() && value.tensor().dtype() == DataType::kFloat && value.tensor().rank() == 4;
-    inputs.push_back(value.is_tensor() ? TensorDesc{value.tensor().dtype(), value.tensor().shape(), moved ? layout : Layout::kPlain} : TensorDesc());
+    const bool moved =
+        value.is_tensor() && value.tensor().dtype() == DataType::kFloat && value.tensor().rank() == 4;
+    inputs.push_back(value.is_tensor() ? TensorDesc{value.tensor().dtype(), value.tensor().shape(),
+                                                    moved ? layout : Layout::kPlain}
+                                       : TensorDesc());
     constants.push_back(value.is_tensor() && !moved ? &value.tensor() : nullptr);
   }
   for (const Value& value : want) outputs.push_back({value.tensor().dtype(), value.tensor().shape()});
@@ -40,7 +45,9 @@ void ExpectSameInLayout(const OpCase& c, Layout layout, Layout expected_output) 
     TensorDesc wanted = inputs[i];
     wanted.layout = step.request.input_layouts[i];
     const TensorDesc plain{inputs[i].dtype, inputs[i].shape};
-    in_tensors.push_back(wanted.layout == Layout::kPlain ? c.inputs[i].tensor() : Reordered(plain, c.inputs[i].tensor().data(), wanted));
+    in_tensors.push_back(wanted.layout == Layout::kPlain
+                             ? c.inputs[i].tensor()
+                             : Reordered(plain, c.inputs[i].tensor().data(), wanted));
     in.back() = in_tensors.back().data();
   }
   for (const TensorDesc& desc : step.outputs) {
@@ -53,7 +60,9 @@ void ExpectSameInLayout(const OpCase& c, Layout layout, Layout expected_output) 
     step.kernel->Run(RunContext(in, out, scratch.data(), nullptr), tile);
   }
   for (size_t i = 0; i < outputs.size(); ++i) {
-    const Tensor plain = step.outputs[i].layout == Layout::kPlain ? out_tensors[i] : Reordered(step.outputs[i], out[i], outputs[i]);
+    const Tensor plain = step.outputs[i].layout == Layout::kPlain
+                             ? out_tensors[i]
+                             : Reordered(step.outputs[i], out[i], outputs[i]);
     ExpectTensor(plain.Reshaped(outputs[i].shape), want[i].tensor());
   }
 }
@@ -62,14 +71,30 @@ TEST(Layouts, MovingAgreesInAllOfThem) {
   const Attribute channels = int64_t{1};
   for (Layout layout : {Layout::kChannelsLast, Layout::kBlocked8, Layout::kBlocked16}) {
     const Layout odd = layout == Layout::kChannelsLast ? layout : Layout::kPlain;
-    ExpectSameInLayout({"Concat", 13, {{"axis", channels}}, {Random({2, 16, 3, 2}, 1), Random({2, 32, 3, 2}, 2)}}, layout, layout);
-    ExpectSameInLayout({"Concat", 13, {{"axis", channels}}, {Random({2, 16, 3, 2}, 1), Random({2, 5, 3, 2}, 2)}}, layout, odd);
-    ExpectSameInLayout({"Concat", 13, {{"axis", int64_t{3}}}, {Random({2, 5, 3, 2}, 1), Random({2, 5, 3, 4}, 2)}}, layout, layout);
+    ExpectSameInLayout(
+        {"Concat", 13, {{"axis", channels}}, {Random({2, 16, 3, 2}, 1), Random({2, 32, 3, 2}, 2)}}, layout,
+        layout);
+    ExpectSameInLayout(
+        {"Concat", 13, {{"axis", channels}}, {Random({2, 16, 3, 2}, 1), Random({2, 5, 3, 2}, 2)}}, layout,
+        odd);
+    ExpectSameInLayout(
+        {"Concat", 13, {{"axis", int64_t{3}}}, {Random({2, 5, 3, 2}, 1), Random({2, 5, 3, 4}, 2)}}, layout,
+        layout);
     ExpectSameInLayout({"Split", 13, {{"axis", channels}}, {Random({2, 32, 3, 2}, 3)}, 2}, layout, layout);
-    ExpectSameInLayout({"Slice", 13, {}, {Random({1, 48, 5, 4}, 4), I({2}, {16, 3}), I({2}, {48, 0}), I({2}, {1, 2}), I({2}, {1, -2})}}, layout, layout);
-    ExpectSameInLayout({"Slice", 13, {}, {Random({1, 48, 5, 4}, 4), I({1}, {3}), I({1}, {48}), I({1}, {1})}}, layout, odd);
+    ExpectSameInLayout(
+        {"Slice",
+         13,
+         {},
+         {Random({1, 48, 5, 4}, 4), I({2}, {16, 3}), I({2}, {48, 0}), I({2}, {1, 2}), I({2}, {1, -2})}},
+        layout, layout);
+    ExpectSameInLayout({"Slice", 13, {}, {Random({1, 48, 5, 4}, 4), I({1}, {3}), I({1}, {48}), I({1}, {1})}},
+                       layout, odd);
     for (const char* mode : {"nearest", "linear", "cubic"}) {
-      ExpectSameInLayout({"Resize", 13, {{"mode", std::string(mode)}}, {Random({2, 5, 3, 4}, 5), Tensor(), F({4}, {1, 1, 2, 1.5f})}}, layout, layout);
+      ExpectSameInLayout({"Resize",
+                          13,
+                          {{"mode", std::string(mode)}},
+                          {Random({2, 5, 3, 4}, 5), Tensor(), F({4}, {1, 1, 2, 1.5f})}},
+                         layout, layout);
     }
   }
 }

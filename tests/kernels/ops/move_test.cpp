@@ -14,28 +14,36 @@ Tensor Counting(const Shape& shape) {
   std::iota(values.begin(), values.end(), int64_t{0});
   return t;
 }
-Tensor Ints(const std::vector<int64_t>& v) { return Tensor::From<int64_t>({static_cast<int64_t>(v.size())}, v); }
+Tensor Ints(const std::vector<int64_t>& v) {
+  return Tensor::From<int64_t>({static_cast<int64_t>(v.size())}, v);
+}
 Attribute List(std::vector<int64_t> v) { return v; }
 
 TEST(Concat, JoinsAlongTheAxis) {
   ExpectTensor(RunOp({"Concat", 13, {{"axis", int64_t{1}}}, {I({2, 1}, {1, 2}), I({2, 2}, {3, 4, 5, 6})}})[0],
                I({2, 3}, {1, 3, 4, 2, 5, 6}));
-  ExpectTensor(RunOp({"Concat", 13, {{"axis", int64_t{-1}}}, {I({0}, {}), I({2}, {3, 4})}})[0], I({2}, {3, 4}));
+  ExpectTensor(RunOp({"Concat", 13, {{"axis", int64_t{-1}}}, {I({0}, {}), I({2}, {3, 4})}})[0],
+               I({2}, {3, 4}));
   ExpectTensor(RunOp({"Concat", 1, {}, {I({1, 1}, {1}), I({1, 1}, {2})}})[0], I({1, 2}, {1, 2}));
-  ExpectTensor(RunOp({"Concat", 13, {{"axis", int64_t{0}}}, {Make<std::string>({1}, {"a"}), Make<std::string>({1}, {"b"})}})[0],
+  ExpectTensor(RunOp({"Concat",
+                      13,
+                      {{"axis", int64_t{0}}},
+                      {Make<std::string>({1}, {"a"}), Make<std::string>({1}, {"b"})}})[0],
                Make<std::string>({2}, {"a", "b"}));
 }
 
 TEST(Concat, Refuses) {
   ExpectRefused({"Concat", 13, {{"axis", int64_t{2}}}, {I({2}, {1, 2})}}, "axis 2 is outside");
-  ExpectRefused({"Concat", 13, {{"axis", int64_t{0}}}, {I({1, 2}, {1, 2}), I({1, 1}, {1})}}, "expected [1, 2] but for axis 0");
+  ExpectRefused({"Concat", 13, {{"axis", int64_t{0}}}, {I({1, 2}, {1, 2}), I({1, 1}, {1})}},
+                "expected [1, 2] but for axis 0");
 }
 
 TEST(Split, CutsEvenlyOrAsAsked) {
   auto out = RunOp({"Split", 13, {}, {I({4}, {1, 2, 3, 4})}, 2});
   ExpectTensor(out[0], I({2}, {1, 2}));
   ExpectTensor(out[1], I({2}, {3, 4}));
-  out = RunOp({"Split", 18, {{"num_outputs", int64_t{3}}, {"axis", int64_t{0}}}, {I({7}, {1, 2, 3, 4, 5, 6, 7})}, 3});
+  out = RunOp(
+      {"Split", 18, {{"num_outputs", int64_t{3}}, {"axis", int64_t{0}}}, {I({7}, {1, 2, 3, 4, 5, 6, 7})}, 3});
   ExpectTensor(out[2], I({1}, {7}));
   out = RunOp({"Split", 13, {{"axis", int64_t{1}}}, {I({2, 3}, {1, 2, 3, 4, 5, 6}), Ints({1, 2})}, 2});
   ExpectTensor(out[1], I({2, 2}, {2, 3, 5, 6}));
@@ -47,11 +55,15 @@ TEST(Slice, FollowsPythonSemantics) {
   const Tensor x = Counting({4, 5});
   ExpectTensor(RunOp({"Slice", 13, {}, {x, Ints({1, 0}), Ints({3, 1000}), Ints({0, 1}), Ints({1, 2})}})[0],
                I({2, 3}, {5, 7, 9, 10, 12, 14}));
-  ExpectTensor(RunOp({"Slice", 10, {}, {Counting({5}), Ints({-1}), Ints({INT64_MIN}), Ints({0}), Ints({-2})}})[0],
-               I({3}, {4, 2, 0}));
-  ExpectTensor(RunOp({"Slice", 1, {{"starts", List({-2})}, {"ends", List({INT64_MAX})}}, {Counting({5})}})[0], I({2}, {3, 4}));
+  ExpectTensor(
+      RunOp({"Slice", 10, {}, {Counting({5}), Ints({-1}), Ints({INT64_MIN}), Ints({0}), Ints({-2})}})[0],
+      I({3}, {4, 2, 0}));
+  ExpectTensor(RunOp({"Slice", 1, {{"starts", List({-2})}, {"ends", List({INT64_MAX})}}, {Counting({5})}})[0],
+               I({2}, {3, 4}));
   ExpectTensor(RunOp({"Slice", 13, {}, {Counting({5}), Ints({3}), Ints({2})}})[0], I({0}, {}));
-  ExpectTensor(RunOp({"Slice", 13, {}, {Counting({5}), Ints({4}), Ints({0}), Ints({0}), Ints({INT64_MIN})}})[0], I({1}, {4}));
+  ExpectTensor(
+      RunOp({"Slice", 13, {}, {Counting({5}), Ints({4}), Ints({0}), Ints({0}), Ints({INT64_MIN})}})[0],
+      I({1}, {4}));
 }
 
 TEST(Slice, Refuses) {
@@ -77,7 +89,8 @@ TEST(Transpose, AgreesWithCoordinates) {
     const Shape src_strides = RowMajorStrides(shape), dst_strides = RowMajorStrides(dst_shape);
     for (int64_t i = 0; i < want.num_elements(); ++i) {
       int64_t at = 0;
-      for (size_t d = 0; d < rank; ++d) at += i / dst_strides[d] % dst_shape[d] * src_strides[static_cast<size_t>(perm[d])];
+      for (size_t d = 0; d < rank; ++d)
+        at += i / dst_strides[d] % dst_shape[d] * src_strides[static_cast<size_t>(perm[d])];
       want.mutable_values<int64_t>()[static_cast<size_t>(i)] = at;
     }
     ExpectTensor(RunOp({"Transpose", 13, {{"perm", perm}}, {x}})[0], want);
@@ -96,8 +109,10 @@ TEST(Pad, HasAllModes) {
   ExpectTensor(pad("edge", {2, 1}), I({6}, {1, 1, 1, 2, 3, 3}));
   ExpectTensor(pad("wrap", {2, 1}), I({6}, {2, 3, 1, 2, 3, 1}));
   ExpectTensor(pad("constant", {-1, 1}), I({3}, {2, 3, 0}));
-  ExpectTensor(RunOp({"Pad", 18, {}, {I({1, 2}, {1, 2}), Ints({1, 0}), I({}, {9}), Ints({-1})}})[0], I({1, 3}, {9, 1, 2}));
-  ExpectTensor(RunOp({"Pad", 2, {{"pads", List({1, 0})}, {"value", 5.0f}}, {F({1}, {1})}})[0], F({2}, {5, 1}));
+  ExpectTensor(RunOp({"Pad", 18, {}, {I({1, 2}, {1, 2}), Ints({1, 0}), I({}, {9}), Ints({-1})}})[0],
+               I({1, 3}, {9, 1, 2}));
+  ExpectTensor(RunOp({"Pad", 2, {{"pads", List({1, 0})}, {"value", 5.0f}}, {F({1}, {1})}})[0],
+               F({2}, {5, 1}));
 }
 
 TEST(Pad, Refuses) {
@@ -109,9 +124,11 @@ TEST(Pad, Refuses) {
 }
 
 TEST(Repeat, ExpandAndTile) {
-  ExpectTensor(RunOp({"Expand", 8, {}, {I({2, 1}, {1, 2}), Ints({3, 1, 2})}})[0], I({3, 2, 2}, {1, 1, 2, 2, 1, 1, 2, 2, 1, 1, 2, 2}));
+  ExpectTensor(RunOp({"Expand", 8, {}, {I({2, 1}, {1, 2}), Ints({3, 1, 2})}})[0],
+               I({3, 2, 2}, {1, 1, 2, 2, 1, 1, 2, 2, 1, 1, 2, 2}));
   ExpectTensor(RunOp({"Expand", 8, {}, {I({1}, {1}), Ints({0})}})[0], I({0}, {}));
-  ExpectTensor(RunOp({"Tile", 6, {}, {I({1, 2}, {1, 2}), Ints({2, 2})}})[0], I({2, 4}, {1, 2, 1, 2, 1, 2, 1, 2}));
+  ExpectTensor(RunOp({"Tile", 6, {}, {I({1, 2}, {1, 2}), Ints({2, 2})}})[0],
+               I({2, 4}, {1, 2, 1, 2, 1, 2, 1, 2}));
   ExpectTensor(RunOp({"Tile", 1, {}, {I({2}, {1, 2}), I({}, {2}), I({}, {0})}})[0], I({4}, {1, 2, 1, 2}));
   ExpectRefused({"Expand", 8, {}, {I({1}, {1}), Ints({int64_t{1} << 50})}}, "exceeds the machine's memory");
   ExpectRefused({"Tile", 6, {}, {I({1}, {1}), Ints({-1})}}, "negative");
@@ -132,10 +149,14 @@ TEST(View, ReshapeFlattenSqueezeUnsqueeze) {
   const Tensor x = Counting({2, 3, 1});
   EXPECT_EQ(RunOp({"Reshape", 13, {}, {x, Ints({0, -1})}})[0].tensor().shape(), (Shape{2, 3}));
   EXPECT_EQ(RunOp({"Reshape", 1, {{"shape", List({6})}}, {x}})[0].tensor().shape(), (Shape{6}));
-  EXPECT_EQ(RunOp({"Reshape", 14, {{"allowzero", int64_t{1}}}, {Counting({0, 2}), Ints({3, 0})}})[0].tensor().shape(), (Shape{3, 0}));
+  EXPECT_EQ(RunOp({"Reshape", 14, {{"allowzero", int64_t{1}}}, {Counting({0, 2}), Ints({3, 0})}})[0]
+                .tensor()
+                .shape(),
+            (Shape{3, 0}));
   EXPECT_EQ(RunOp({"Flatten", 13, {{"axis", int64_t{-1}}}, {x}})[0].tensor().shape(), (Shape{6, 1}));
   EXPECT_EQ(RunOp({"Squeeze", 13, {}, {x}})[0].tensor().shape(), (Shape{2, 3}));
-  EXPECT_EQ(RunOp({"Unsqueeze", 11, {{"axes", List({0, -1})}}, {x}})[0].tensor().shape(), (Shape{1, 2, 3, 1, 1}));
+  EXPECT_EQ(RunOp({"Unsqueeze", 11, {{"axes", List({0, -1})}}, {x}})[0].tensor().shape(),
+            (Shape{1, 2, 3, 1, 1}));
   ExpectRefused({"Reshape", 13, {}, {x, Ints({4, -1})}}, "cannot reshape");
   ExpectRefused({"Reshape", 13, {}, {x, Ints({7})}}, "cannot reshape");
   ExpectRefused({"Squeeze", 13, {}, {x, Ints({0})}}, "is not 1");
@@ -155,7 +176,8 @@ TEST(Constant, AllForms) {
   ExpectTensor(RunOp({"ConstantOfShape", 9, {}, {Ints({2})}})[0], F({2}, {0, 0}));
   ExpectTensor(RunOp({"ConstantOfShape", 9, {{"value", I({1}, {7})}}, {Ints({})}})[0], I({}, {7}));
   ExpectTensor(RunOp({"Range", 11, {}, {I({}, {10}), I({}, {4}), I({}, {-2})}})[0], Ints({10, 8, 6}));
-  ExpectTensor(RunOp({"Range", 11, {}, {F({}, {1}), F({}, {2}), F({}, {0.25})}})[0], F({4}, {1, 1.25, 1.5, 1.75}));
+  ExpectTensor(RunOp({"Range", 11, {}, {F({}, {1}), F({}, {2}), F({}, {0.25})}})[0],
+               F({4}, {1, 1.25, 1.5, 1.75}));
   ExpectRefused({"Range", 11, {}, {I({}, {0}), I({}, {INT64_MAX}), I({}, {1})}}, "large");
   ExpectRefused({"Range", 11, {}, {I({}, {0}), I({}, {5}), I({}, {0})}}, "delta is 0");
   ExpectRefused({"ConstantOfShape", 9, {}, {Ints({int64_t{1} << 50})}}, "exceeds the machine's memory");
@@ -165,9 +187,11 @@ TEST(Gather, PicksAndChecks) {
   const Tensor x = Counting({3, 2});
   ExpectTensor(RunOp({"Gather", 13, {}, {x, I({2}, {2, -3})}})[0], I({2, 2}, {4, 5, 0, 1}));
   ExpectTensor(RunOp({"Gather", 13, {{"axis", int64_t{1}}}, {x, I({}, {1})}})[0], Ints({1, 3, 5}));
-  ExpectTensor(RunOp({"GatherElements", 13, {{"axis", int64_t{1}}}, {x, I({2, 2}, {0, 0, 1, -2})}})[0], I({2, 2}, {0, 0, 3, 2}));
+  ExpectTensor(RunOp({"GatherElements", 13, {{"axis", int64_t{1}}}, {x, I({2, 2}, {0, 0, 1, -2})}})[0],
+               I({2, 2}, {0, 0, 3, 2}));
   ExpectTensor(RunOp({"GatherND", 13, {}, {x, I({2, 2}, {0, 1, 2, 0})}})[0], Ints({1, 4}));
-  ExpectTensor(RunOp({"GatherND", 13, {{"batch_dims", int64_t{1}}}, {x, I({3, 1}, {1, 0, 1})}})[0], Ints({1, 2, 5}));
+  ExpectTensor(RunOp({"GatherND", 13, {{"batch_dims", int64_t{1}}}, {x, I({3, 1}, {1, 0, 1})}})[0],
+               Ints({1, 2, 5}));
   ExpectRefused({"Gather", 13, {}, {x, I({1}, {3})}}, "'test': index 3 is outside [-3, 3)");
   ExpectRefused({"GatherND", 13, {}, {x, I({1, 2}, {0, 2})}}, "index 2 is outside [-2, 2)");
 }
@@ -175,8 +199,15 @@ TEST(Gather, PicksAndChecks) {
 TEST(Scatter, WritesAndReduces) {
   const Tensor x = I({3}, {1, 2, 3});
   ExpectTensor(RunOp({"ScatterElements", 13, {}, {x, I({2}, {0, -1}), I({2}, {8, 9})}})[0], Ints({8, 2, 9}));
-  ExpectTensor(RunOp({"ScatterElements", 18, {{"reduction", std::string("add")}}, {x, I({2}, {1, 1}), I({2}, {8, 9})}})[0], Ints({1, 19, 3}));
-  ExpectTensor(RunOp({"ScatterND", 18, {{"reduction", std::string("max")}}, {x, I({2, 1}, {1, 2}), I({2}, {8, 0})}})[0], Ints({1, 8, 3}));
+  ExpectTensor(RunOp({"ScatterElements",
+                      18,
+                      {{"reduction", std::string("add")}},
+                      {x, I({2}, {1, 1}), I({2}, {8, 9})}})[0],
+               Ints({1, 19, 3}));
+  ExpectTensor(
+      RunOp(
+          {"ScatterND", 18, {{"reduction", std::string("max")}}, {x, I({2, 1}, {1, 2}), I({2}, {8, 0})}})[0],
+      Ints({1, 8, 3}));
   ExpectRefused({"ScatterND", 13, {}, {x, I({1, 1}, {3}), I({1}, {8})}}, "index 3 is outside");
   ExpectRefused({"ScatterElements", 13, {}, {x, I({1}, {0}), I({2}, {8, 9})}}, "expected the indices' shape");
 }

@@ -6,8 +6,12 @@
 namespace sluice::test {
 namespace {
 
-Tensor Sizes(const std::vector<int64_t>& v) { return Tensor::From<int64_t>({static_cast<int64_t>(v.size())}, v); }
-Tensor Scales(const std::vector<float>& v) { return Tensor::From<float>({static_cast<int64_t>(v.size())}, v); }
+Tensor Sizes(const std::vector<int64_t>& v) {
+  return Tensor::From<int64_t>({static_cast<int64_t>(v.size())}, v);
+}
+Tensor Scales(const std::vector<float>& v) {
+  return Tensor::From<float>({static_cast<int64_t>(v.size())}, v);
+}
 Attribute S(const char* text) { return std::string(text); }
 
 TEST(Resize, NearestDoubles) {
@@ -16,13 +20,18 @@ TEST(Resize, NearestDoubles) {
   ExpectTensor(RunOp({"Upsample", 7, {{"scales", std::vector<float>{1, 1, 2, 2}}}, {x}})[0], want);
   ExpectTensor(RunOp({"Resize", 10, {}, {x, Scales({1, 1, 2, 2})}})[0], want);
   ExpectTensor(RunOp({"Resize", 13, {}, {x, Tensor(), Scales({1, 1, 2, 2})}})[0], want);
-  ExpectTensor(RunOp({"Resize", 18, {{"axes", std::vector<int64_t>{2, 3}}}, {x, Tensor(), Tensor(), Sizes({2, 4})}})[0], want);
+  ExpectTensor(
+      RunOp(
+          {"Resize", 18, {{"axes", std::vector<int64_t>{2, 3}}}, {x, Tensor(), Tensor(), Sizes({2, 4})}})[0],
+      want);
 }
 
 TEST(Resize, NearestRoundings) {
   const Tensor x = I({4}, {0, 1, 2, 3});
   const auto run = [&](const char* rounding) {
-    return RunOp({"Resize", 13, {{"nearest_mode", S(rounding)}, {"coordinate_transformation_mode", S("asymmetric")}},
+    return RunOp({"Resize",
+                  13,
+                  {{"nearest_mode", S(rounding)}, {"coordinate_transformation_mode", S("asymmetric")}},
                   {x, Tensor(), Scales({2})}})[0];
   };
   ExpectTensor(run("round_prefer_floor"), Sizes({0, 0, 1, 1, 2, 2, 3, 3}));
@@ -32,18 +41,25 @@ TEST(Resize, NearestRoundings) {
 }
 
 TEST(Resize, CropsAndExtrapolates) {
-  ExpectTensor(RunOp({"Resize", 13, {{"mode", S("linear")}, {"coordinate_transformation_mode", S("tf_crop_and_resize")}, {"extrapolation_value", 9.0f}},
-                      {F({3}, {1, 2, 3}), F({2}, {0.5, 1.5}), Tensor(), Sizes({3})}})[0], F({3}, {2, 3, 9}));
+  ExpectTensor(RunOp({"Resize",
+                      13,
+                      {{"mode", S("linear")},
+                       {"coordinate_transformation_mode", S("tf_crop_and_resize")},
+                       {"extrapolation_value", 9.0f}},
+                      {F({3}, {1, 2, 3}), F({2}, {0.5, 1.5}), Tensor(), Sizes({3})}})[0],
+               F({3}, {2, 3, 9}));
 }
 
 // The definition, with all axes at once: no passes, no layout.
 TEST(Resize, InterpolationAgreesWithTheDefinition) {
-  const char* const kModes[] = {"half_pixel", "align_corners", "asymmetric", "pytorch_half_pixel", "half_pixel_symmetric"};
+  const char* const kModes[] = {"half_pixel", "align_corners", "asymmetric", "pytorch_half_pixel",
+                                "half_pixel_symmetric"};
   std::mt19937 engine(11);
   for (int round = 0; round < 60; ++round) {
     SCOPED_TRACE("round " + std::to_string(round));
     const auto size = [&] { return static_cast<int64_t>(1 + engine() % 9); };
-    const Shape in = {size() % 3 + 1, size(), size(), size()}, out = {in[0], round % 4 ? in[1] : size(), size(), size()};
+    const Shape in = {size() % 3 + 1, size(), size(), size()},
+                out = {in[0], round % 4 ? in[1] : size(), size(), size()};
     const bool cubic = engine() % 2, exclude = engine() % 2;
     const char* const coordinates = kModes[engine() % 5];
     const Tensor x = Random(in, engine());
@@ -53,7 +69,8 @@ TEST(Resize, InterpolationAgreesWithTheDefinition) {
     mode.exclude_outside = exclude;
     std::vector<Taps> taps;
     for (size_t d = 0; d < 4; ++d) {
-      taps.push_back(TapsOf(mode, {in[d], out[d], static_cast<float>(out[d]) / static_cast<float>(in[d]), static_cast<float>(out[d]), 0, 1}));
+      taps.push_back(TapsOf(mode, {in[d], out[d], static_cast<float>(out[d]) / static_cast<float>(in[d]),
+                                   static_cast<float>(out[d]), 0, 1}));
     }
     Tensor want(DataType::kFloat, out);
     for (int64_t i = 0; i < want.num_elements(); ++i) {
@@ -67,14 +84,21 @@ TEST(Resize, InterpolationAgreesWithTheDefinition) {
         std::vector<double> next(static_cast<size_t>(inner), 0.0);
         for (int64_t k = 0; k < taps[d].size; ++k) {
           const auto t = static_cast<size_t>(at[d] * taps[d].size + k);
-          for (int64_t j = 0; j < inner; ++j) next[static_cast<size_t>(j)] += taps[d].weights[t] * values[static_cast<size_t>(taps[d].indices[t] * inner + j)];
+          for (int64_t j = 0; j < inner; ++j)
+            next[static_cast<size_t>(j)] +=
+                taps[d].weights[t] * values[static_cast<size_t>(taps[d].indices[t] * inner + j)];
         }
         values = next;
       }
       want.mutable_values<float>()[static_cast<size_t>(i)] = static_cast<float>(values[0]);
     }
-    ExpectTensor(RunOp({"Resize", 19, {{"mode", S(cubic ? "cubic" : "linear")}, {"coordinate_transformation_mode", S(coordinates)}, {"exclude_outside", int64_t{exclude}}},
-                        {x, Tensor(), Tensor(), Sizes(out)}})[0], want, 1e-5, 1e-4);
+    ExpectTensor(RunOp({"Resize",
+                        19,
+                        {{"mode", S(cubic ? "cubic" : "linear")},
+                         {"coordinate_transformation_mode", S(coordinates)},
+                         {"exclude_outside", int64_t{exclude}}},
+                        {x, Tensor(), Tensor(), Sizes(out)}})[0],
+                 want, 1e-5, 1e-4);
   }
 }
 

@@ -6,9 +6,14 @@ namespace sluice::test {
 namespace {
 
 TEST(NonMaxSuppression, DropsOverlaps) {
-  const Tensor boxes = F({1, 3, 4}, {0, 0, 1, 1, 1, 1, 0, 0.1f, 0, 2, 1, 3}), scores = F({1, 1, 3}, {0.5f, 0.9f, 0.7f});
-  ExpectTensor(RunOp({"NonMaxSuppression", 11, {}, {boxes, scores, I({1}, {3}), F({1}, {0.5f}), F({1}, {0})}})[0], I({2, 3}, {0, 0, 1, 0, 0, 2}));
-  ExpectTensor(RunOp({"NonMaxSuppression", 11, {}, {boxes, scores, I({1}, {1}), F({1}, {0.5f}), F({1}, {0.8f})}})[0], I({1, 3}, {0, 0, 1}));
+  const Tensor boxes = F({1, 3, 4}, {0, 0, 1, 1, 1, 1, 0, 0.1f, 0, 2, 1, 3}),
+               scores = F({1, 1, 3}, {0.5f, 0.9f, 0.7f});
+  ExpectTensor(
+      RunOp({"NonMaxSuppression", 11, {}, {boxes, scores, I({1}, {3}), F({1}, {0.5f}), F({1}, {0})}})[0],
+      I({2, 3}, {0, 0, 1, 0, 0, 2}));
+  ExpectTensor(
+      RunOp({"NonMaxSuppression", 11, {}, {boxes, scores, I({1}, {1}), F({1}, {0.5f}), F({1}, {0.8f})}})[0],
+      I({1, 3}, {0, 0, 1}));
   ExpectTensor(RunOp({"NonMaxSuppression", 10, {}, {boxes, scores}})[0], I({0, 3}, {}));
   ExpectRefused({"NonMaxSuppression", 11, {}, {boxes, F({1, 1, 2}, {0, 0})}}, "expected [batch, n, 4]");
 }
@@ -51,7 +56,8 @@ class Body : public SubgraphRunner {
 std::shared_ptr<Graph> Signature(int inputs, const std::vector<DataType>& outputs) {
   auto graph = std::make_shared<Graph>();
   for (int i = 0; i < inputs; ++i) graph->inputs.push_back(graph->AddValue("in" + std::to_string(i)));
-  for (DataType type : outputs) graph->outputs.push_back(graph->AddValue("out", ValueType{type, ValueType::Kind::kTensor, false, {}}));
+  for (DataType type : outputs)
+    graph->outputs.push_back(graph->AddValue("out", ValueType{type, ValueType::Kind::kTensor, false, {}}));
   return graph;
 }
 
@@ -83,34 +89,43 @@ TEST(Scan, WalksAxesInBothDirections) {
                        {"num_scan_inputs", int64_t{1}},
                        {"scan_input_axes", std::vector<int64_t>{1}},
                        {"scan_input_directions", std::vector<int64_t>{1}}};
-  const auto out = RunNested({"Scan", 9, attrs, {I({}, {0}), I({1, 3}, {1, 2, 4})}, 2}, [](std::vector<Value> in) -> std::vector<Value> {
-    const Tensor sum = Tensor::Scalar(in[0].tensor().values<int64_t>()[0] + in[1].tensor().values<int64_t>()[0]);
-    return {sum, sum};
-  });
+  const auto out = RunNested({"Scan", 9, attrs, {I({}, {0}), I({1, 3}, {1, 2, 4})}, 2},
+                             [](std::vector<Value> in) -> std::vector<Value> {
+                               const Tensor sum = Tensor::Scalar(in[0].tensor().values<int64_t>()[0] +
+                                                                 in[1].tensor().values<int64_t>()[0]);
+                               return {sum, sum};
+                             });
   ExpectTensor(out[0], I({}, {7}));
   ExpectTensor(out[1], I({3}, {4, 6, 7}));
 }
 
 TEST(Scan, Version8HasABatch) {
-  const Attrs attrs = {{"body", Signature(2, {DataType::kInt64, DataType::kInt64})}, {"num_scan_inputs", int64_t{1}}};
+  const Attrs attrs = {{"body", Signature(2, {DataType::kInt64, DataType::kInt64})},
+                       {"num_scan_inputs", int64_t{1}}};
   const auto add = [](std::vector<Value> in) -> std::vector<Value> {
-    const Tensor sum = Tensor::Scalar(in[0].tensor().values<int64_t>()[0] + in[1].tensor().values<int64_t>()[0]);
+    const Tensor sum =
+        Tensor::Scalar(in[0].tensor().values<int64_t>()[0] + in[1].tensor().values<int64_t>()[0]);
     return {sum, sum};
   };
-  const auto out = RunNested({"Scan", 8, attrs, {I({2}, {2, 1}), I({2}, {0, 10}), I({2, 2}, {1, 2, 3, 4})}, 2}, add);
+  const auto out =
+      RunNested({"Scan", 8, attrs, {I({2}, {2, 1}), I({2}, {0, 10}), I({2, 2}, {1, 2, 3, 4})}, 2}, add);
   ExpectTensor(out[0], I({2}, {3, 13}));
   ExpectTensor(out[1], I({2, 2}, {1, 3, 13, 0}));
-  EXPECT_THROW(RunNested({"Scan", 8, attrs, {I({2}, {3, 1}), I({2}, {0, 10}), I({2, 2}, {1, 2, 3, 4})}, 2}, add), Error);
+  EXPECT_THROW(
+      RunNested({"Scan", 8, attrs, {I({2}, {3, 1}), I({2}, {0, 10}), I({2, 2}, {1, 2, 3, 4})}, 2}, add),
+      Error);
 }
 
 TEST(If, TakesOneBranch) {
-  const Attrs attrs = {{"then_branch", Signature(0, {DataType::kInt64})}, {"else_branch", Signature(0, {DataType::kInt64})}};
+  const Attrs attrs = {{"then_branch", Signature(0, {DataType::kInt64})},
+                       {"else_branch", Signature(0, {DataType::kInt64})}};
   const Node node = MakeNode({"If", 13, attrs, {Make<bool>({}, {false})}});
   const auto then_graph = node.attrs.Subgraph("then_branch");
   const std::vector<Value> condition = {Make<bool>({}, {false})};
   const auto out = Evaluate(node, condition, [&](std::shared_ptr<Graph> graph) {
     const int64_t result = graph == then_graph ? 1 : 2;
-    return std::make_shared<Body>([result](std::vector<Value>) -> std::vector<Value> { return {Tensor::Scalar(result)}; });
+    return std::make_shared<Body>(
+        [result](std::vector<Value>) -> std::vector<Value> { return {Tensor::Scalar(result)}; });
   });
   ExpectTensor(out[0], I({}, {2}));
 }

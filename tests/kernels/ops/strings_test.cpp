@@ -3,30 +3,43 @@
 namespace sluice::test {
 namespace {
 
-Tensor W(const Shape& shape, std::initializer_list<std::string> words) { return Make<std::string>(shape, words); }
+Tensor W(const Shape& shape, std::initializer_list<std::string> words) {
+  return Make<std::string>(shape, words);
+}
 
 TEST(StringNormalizer, DropsAndChangesCase) {
-  const Attrs attrs = {{"case_change_action", std::string("UPPER")}, {"stopwords", std::vector<std::string>{"Monday"}}};
+  const Attrs attrs = {{"case_change_action", std::string("UPPER")},
+                       {"stopwords", std::vector<std::string>{"Monday"}}};
   ExpectTensor(RunOp({"StringNormalizer", 10, attrs, {W({2}, {"monday", "a1"})}})[0], W({1}, {"A1"}));
   ExpectTensor(RunOp({"StringNormalizer", 10, attrs, {W({1, 1}, {"MONDAY"})}})[0], W({1, 1}, {""}));
   ExpectRefused({"StringNormalizer", 10, {}, {W({2, 1}, {"a", "b"})}}, "expected [n] or [1, n]");
 }
 
 TEST(StringConcat, Broadcasts) {
-  ExpectTensor(RunOp({"StringConcat", 20, {}, {W({2, 1}, {"a", "b"}), W({2}, {"x", "y"})}})[0], W({2, 2}, {"ax", "ay", "bx", "by"}));
+  ExpectTensor(RunOp({"StringConcat", 20, {}, {W({2, 1}, {"a", "b"}), W({2}, {"x", "y"})}})[0],
+               W({2, 2}, {"ax", "ay", "bx", "by"}));
 }
 
 TEST(StringSplit, WithAndWithoutDelimiter) {
   auto out = RunOp({"StringSplit", 20, {}, {W({2}, {" a  b ", ""})}, 2});
   ExpectTensor(out[0], W({2, 2}, {"a", "b", "", ""}));
   ExpectTensor(out[1], I({2}, {2, 0}));
-  out = RunOp({"StringSplit", 20, {{"delimiter", std::string(",")}, {"maxsplit", int64_t{1}}}, {W({1}, {"a,,b"})}, 2});
+  out = RunOp({"StringSplit",
+               20,
+               {{"delimiter", std::string(",")}, {"maxsplit", int64_t{1}}},
+               {W({1}, {"a,,b"})},
+               2});
   ExpectTensor(out[0], W({1, 2}, {"a", ",b"}));
 }
 
 TEST(TfIdf, CountsGrams) {
-  const Attrs attrs = {{"mode", std::string("TF")}, {"min_gram_length", int64_t{1}}, {"max_gram_length", int64_t{2}}, {"max_skip_count", int64_t{1}},
-                       {"ngram_counts", std::vector<int64_t>{0, 2}}, {"ngram_indexes", std::vector<int64_t>{0, 1, 2}}, {"pool_int64s", std::vector<int64_t>{5, 6, 5, 7}}};
+  const Attrs attrs = {{"mode", std::string("TF")},
+                       {"min_gram_length", int64_t{1}},
+                       {"max_gram_length", int64_t{2}},
+                       {"max_skip_count", int64_t{1}},
+                       {"ngram_counts", std::vector<int64_t>{0, 2}},
+                       {"ngram_indexes", std::vector<int64_t>{0, 1, 2}},
+                       {"pool_int64s", std::vector<int64_t>{5, 6, 5, 7}}};
   ExpectTensor(RunOp({"TfIdfVectorizer", 9, attrs, {I({4}, {5, 6, 7, 5})}})[0], F({3}, {2, 1, 1}));
   Attrs bad = attrs;
   bad["ngram_counts"] = std::vector<int64_t>{0, 9};
