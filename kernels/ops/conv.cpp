@@ -1,6 +1,7 @@
 #include "kernels/dispatch.h"
 #include "kernels/onednn/conv_kernel.h"
 #include "kernels/ops/conv_plain.h"
+#include "kernels/ops/params.h"
 #include "kernels/post_ops.h"
 
 // Conv (1, 11, 22) and ConvTranspose (1, 11, 22): inputs x [n, c, spatial...], weights
@@ -74,22 +75,13 @@ class PlainConvKernel : public Kernel {
   std::unique_ptr<Kernel> impl_;
 };
 
-void CheckTypes(const InferContext& ctx) {
-  for (int i = 1; i < ctx.num_inputs(); ++i) {
-    if (ctx.has_input(i) && ctx.dtype(i) != ctx.dtype(0)) {
-      ctx.Fail("input " + std::to_string(i) + " is " + std::string(DataTypeName(ctx.dtype(i))) +
-               ", expected " + std::string(DataTypeName(ctx.dtype(0))));
-    }
-  }
-}
-
 void InferConv(InferContext& ctx) {
-  CheckTypes(ctx);
+  CheckSameType(ctx);
   ctx.SetOutput(0, ctx.dtype(0), InferConvShape(ctx, 1, 2));
 }
 
 void InferConvTranspose(InferContext& ctx) {
-  CheckTypes(ctx);
+  CheckSameType(ctx);
   ctx.SetOutput(0, ctx.dtype(0), InferConvTransposeShape(ctx));
 }
 

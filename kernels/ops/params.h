@@ -52,6 +52,17 @@ std::vector<int64_t> CheckedAxes(const Context& ctx, std::vector<int64_t> axes, 
   return axes;
 }
 
+// Every input has the element type of the first.
+template <typename Context>
+void CheckSameType(const Context& ctx) {
+  for (int i = 1; i < ctx.num_inputs(); ++i) {
+    if (ctx.has_input(i) && ctx.dtype(i) != ctx.dtype(0)) {
+      ctx.Fail("input " + std::to_string(i) + " is " + std::string(DataTypeName(ctx.dtype(i))) +
+               ", expected " + std::string(DataTypeName(ctx.dtype(0))));
+    }
+  }
+}
+
 inline std::vector<int64_t> AllAxes(int64_t rank) {
   std::vector<int64_t> axes;
   for (int64_t i = 0; i < rank; ++i) axes.push_back(i);
