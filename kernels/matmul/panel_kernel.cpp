@@ -21,7 +21,9 @@ class PanelMatMul : public Kernel {
     MatMulSpec spec = reader_(ctx);
     if (!ctx.post_ops().empty() && std::is_integral_v<T>) ctx.Decline("post-ops on integers");
     epilogue_ = MatMulEpilogue(ctx, spec, 0);
-    const Tensor* b = ctx.constant(1);
+    a_ = spec.a;
+    b_ = spec.b;
+    const Tensor* b = ctx.constant(b_);
     const bool packs = b != nullptr && spec.product.has_output() && spec.product.k > 0 &&
                        spec.product.one_b() && spec.product.b_k.linear() && spec.product.b_n.linear();
     product_ = PanelProduct::Make<Sum>(std::move(spec.product), kDirect, packs);
@@ -33,7 +35,7 @@ class PanelMatMul : public Kernel {
 
   void Run(const RunContext& ctx, int64_t tile) const override {
     const Contraction& c = product_.contraction();
-    const T *a = ctx.in<T>(0), *b = ctx.in<T>(1);
+    const T *a = ctx.in<T>(a_), *b = ctx.in<T>(b_);
     T* const out = ctx.out<T>(0);
     const Sum* panels = packed_ ? static_cast<const Sum*>(packed_->data()) : nullptr;
     const auto store = [&](const PanelProduct::Part& part, Sum* sums) {
@@ -71,6 +73,7 @@ class PanelMatMul : public Kernel {
   }
 
   const MatMulReader reader_;
+  int a_ = 0, b_ = 1;  // inputs
   PanelProduct product_;
   MatMulEpilogue epilogue_;
   PackedWeights packed_;

@@ -15,6 +15,19 @@ using ProductSum =
     std::conditional_t<std::is_integral_v<T>, std::conditional_t<sizeof(T) == 8, uint64_t, uint32_t>,
                        std::conditional_t<std::is_same_v<T, double>, double, float>>;
 
+// fn(i, offsets[first + i]) for i < count; neighbours in memory in a loop that compilers vectorise.
+template <typename Fn>
+void ForEachOffset(const Offsets& offsets, int64_t first, int64_t count, const Fn& fn) {
+  if (!offsets.linear()) {
+    for (int64_t i = 0; i < count; ++i) fn(i, offsets[first + i]);
+  } else if (offsets.stride() == 1) {
+    for (int64_t i = 0; i < count; ++i) fn(i, first + i);
+  } else {
+    const int64_t stride = offsets.stride();
+    for (int64_t i = 0; i < count; ++i) fn(i, (first + i) * stride);
+  }
+}
+
 // Panels of one matrix, b[p * k_offsets + j * n_offsets] for p < k and columns [begin, end); load(offset, j)
 // gives an element.
 template <typename Sum, typename Load>
@@ -25,7 +38,8 @@ void PackPanels(const Offsets& k_offsets, const Offsets& n_offsets, Range k, Ran
     const int64_t valid = std::min(kWidth, columns.end - first);
     for (int64_t p = k.begin; p < k.end; ++p, to += kWidth) {
       const int64_t row = k_offsets[p];
-      for (int64_t j = 0; j < valid; ++j) to[j] = load(row + n_offsets[first + j], first + j);
+      ForEachOffset(n_offsets, first, valid,
+                    [&](int64_t j, int64_t offset) { to[j] = load(row + offset, first + j); });
       for (int64_t j = valid; j < kWidth; ++j) to[j] = Sum(0);
     }
   }
@@ -116,7 +130,9 @@ class PanelProduct {
   void LoadRows(Range m, Range k, int64_t a_at, const LoadA& load_a, Sum* to) const {
     for (int64_t i = m.begin; i < m.end; ++i) {
       const int64_t row = a_at + c_.a_m[i];
-      for (int64_t p = k.begin; p < k.end; ++p) *to++ = load_a(row + c_.a_k[p], i);
+      ForEachOffset(c_.a_k, k.begin, k.end - k.begin,
+                    [&](int64_t p, int64_t offset) { to[p] = load_a(row + offset, i); });
+      to += k.end - k.begin;
     }
   }
 

@@ -5,9 +5,10 @@
 
 namespace sluice {
 
-// What a node computes: alpha * (input 0 contracted with input 1) + beta * addend, then its post-ops.
+// What a node computes: alpha * (input a contracted with input b) + beta * addend, then its post-ops.
 struct MatMulSpec {
   Contraction product;
+  int a = 0, b = 1;
   float alpha = 1, beta = 1;
   int addend = -1;  // an input, of the inputs' type; product.d_... say where its elements are
 };

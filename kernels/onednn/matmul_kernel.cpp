@@ -12,6 +12,8 @@ using Reach = FusedOp::Reach;
 
 // oneDNN's blocks of rows and columns in its widest kernels.
 constexpr int64_t kRowUnit = 16, kColumnUnit = 64;
+// Running a primitive costs about 2 us, in which the panels get this far.
+constexpr int64_t kMinFlops = 200'000;
 
 // A matrix that oneDNN can read: one stride is 1, the other steps over whole lines.
 bool IsDense(int64_t rows, int64_t cols, const Offsets& row, const Offsets& col) {
@@ -26,12 +28,15 @@ bool IsDense(int64_t rows, int64_t cols, const Offsets& row, const Offsets& col)
 void MatMulKernel::Prepare(PrepareContext& ctx) {
   if (ctx.dtype(0) != DataType::kFloat) ctx.Decline("not float");
   MatMulSpec spec = reader_(ctx);
+  a_ = spec.a;
+  b_ = spec.b;
   c_ = std::move(spec.product);
   if (!c_.has_output() || c_.k == 0) ctx.Decline("empty tensors");
   if (!IsDense(c_.m, c_.k, c_.a_m, c_.a_k) || !IsDense(c_.k, c_.n, c_.b_k, c_.b_n) || !c_.c_m.linear() ||
       !c_.c_n.linear() || (c_.n > 1 && c_.c_n.stride() != 1)) {
     ctx.Decline("the factors are no dense matrices");
   }
+  if (c_.flops() / c_.batch < kMinFlops) ctx.Decline("too small to pay for a call of oneDNN");
   tiles_ = ContractionTiles(c_, kRowUnit, kColumnUnit, sizeof(float));
   // Anything but a bias follows on the result, and so does what comes after it.
   const bool plain = spec.alpha == 1 && (spec.addend < 0 || spec.beta == 0);
@@ -53,7 +58,7 @@ void MatMulKernel::Prepare(PrepareContext& ctx) {
   }
   rest_ = MatMulEpilogue(ctx, spec, post_ops_.size());
   implementation_ = variants_[0].primitive->implementation();
-  if (packed_ == nullptr && ctx.constant(1) != nullptr && c_.one_b()) PackB(*ctx.constant(1));
+  if (packed_ == nullptr && ctx.constant(b_) != nullptr && c_.one_b()) PackB(*ctx.constant(b_));
   int64_t scratch = 0;
   for (const Variant& v : variants_) scratch = std::max(scratch, v.primitive->scratch_bytes());
   ctx.SetScratch(scratch);
@@ -68,7 +73,7 @@ MatMulProblem MatMulKernel::ProblemOf(const PrepareContext& ctx) const {
   p.b_col = c_.b_n.stride();
   p.dst_row = c_.m == 1 ? c_.n : c_.c_m.stride();
   p.has_bias = bias_ >= 0;
-  p.packed_b = ctx.constant(1) != nullptr && c_.one_b();
+  p.packed_b = ctx.constant(b_) != nullptr && c_.one_b();
   p.post_ops = post_ops_;
   return p;
 }
@@ -136,7 +141,7 @@ void MatMulKernel::Run(const RunContext& ctx, int64_t index) const {
   const MatMulPrimitive& primitive = *variants_[cell.variant].primitive;
   const float* bias = bias_ < 0 ? nullptr : ctx.in<float>(bias_) + c_.d_n[tile.n.begin];
   for (int64_t batch = tile.batch.begin; batch < tile.batch.end; ++batch) {
-    const void* b = ctx.in<float>(1) + c_.b_batch[batch] + c_.b_n[tile.n.begin];
+    const void* b = ctx.in<float>(b_) + c_.b_batch[batch] + c_.b_n[tile.n.begin];
     if (packed_) b = static_cast<const std::byte*>(packed_->data()) + cell.packed_offset;
     const int64_t at = c_.c_batch[batch] + c_.c_m[tile.m.begin] + c_.c_n[tile.n.begin];
     std::array<const void*, 32> operands;
@@ -149,7 +154,7 @@ void MatMulKernel::Run(const RunContext& ctx, int64_t index) const {
       operands[count++] = ctx.in<float>(fused.op.operand) + offset;
     }
     float* dst = ctx.out<float>(0) + at;
-    primitive.Execute(ctx.in<float>(0) + c_.a_batch[batch] + c_.a_m[tile.m.begin], b, bias, dst,
+    primitive.Execute(ctx.in<float>(a_) + c_.a_batch[batch] + c_.a_m[tile.m.begin], b, bias, dst,
                       {operands.data(), count}, ctx.scratch<void>());
     if (rest_.empty()) continue;
     const int64_t ld = c_.m == 1 ? c_.n : c_.c_m.stride();

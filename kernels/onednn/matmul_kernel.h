@@ -44,7 +44,7 @@ class MatMulKernel : public Kernel {
   ContractionTiles tiles_;
   std::vector<FusedOp> post_ops_;
   MatMulEpilogue rest_;
-  int bias_ = -1;  // an input
+  int a_ = 0, b_ = 1, bias_ = -1;  // inputs
   std::vector<Variant> variants_;
   std::vector<Cell> cells_;  // by tile modulo their number
   PackedWeights packed_;

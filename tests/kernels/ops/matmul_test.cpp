@@ -123,7 +123,7 @@ TEST(MatMul, RandomShapes) {
   std::mt19937 engine(71);
   for (uint32_t i = 0; i < 200 && !testing::Test::HasFailure(); ++i) {
     SCOPED_TRACE("seed " + std::to_string(i));
-    const auto draw = [&] { return Draw(engine, {1, 1, 2, 3, 7, 16, 17, 33, 64, 65, 130}); };
+    const auto draw = [&] { return Draw(engine, {1, 2, 7, 17, 33, 64, 65, 130, 201}); };
     const int64_t m = draw(), n = draw(), k = draw();
     Shape a, b;
     for (int64_t axes = Draw(engine, {0, 0, 1, 2, 3}); axes > 0; --axes) {
@@ -167,7 +167,7 @@ TEST(MatMul, TiledShapes) {
 }
 
 TEST(MatMul, EveryPostOp) {
-  const Tensor a = Random({2, 33, 20}, 1, 0.3f), b = Random({20, 70}, 2);
+  const Tensor a = Random({2, 33, 60}, 1, 0.2f), b = Random({60, 70}, 2);
   const Tensor full = Random({2, 33, 70}, 3), column = Random({70}, 4), row = Random({33, 1}, 5);
   const Tensor scalar = F({1}, {-1.5f}), batch = Random({2, 1, 1}, 6);
   for (const PostOp& op : std::vector<PostOp>{{Kind::kLeakyRelu, 0.1f},
@@ -195,8 +195,8 @@ TEST(MatMul, EveryPostOp) {
       CheckMatMul(a, b, {{Kind::kLeakyRelu, 0.3f}, {.kind = kind, .operand = 2}, {Kind::kTanh}}, {operand});
     }
   }
-  CheckMatMul(Random({40, 9}, 7), Random({9}, 8), {{.kind = Kind::kAdd, .operand = 2}, {Kind::kRelu}},
-              {Random({40}, 9)});
+  CheckMatMul(Random({400, 300}, 7, 0.1f), Random({300}, 8),
+              {{.kind = Kind::kAdd, .operand = 2}, {Kind::kRelu}}, {Random({400}, 9)});
   CheckMatMul(Random({9}, 7), Random({9}, 8), {{Kind::kSquare}});
 }
 
@@ -279,7 +279,7 @@ TEST(Gemm, RandomShapes) {
   std::mt19937 engine(72);
   for (uint32_t i = 0; i < 200 && !testing::Test::HasFailure(); ++i) {
     SCOPED_TRACE("seed " + std::to_string(i));
-    const auto draw = [&] { return Draw(engine, {1, 1, 2, 5, 16, 31, 64, 100, 260}); };
+    const auto draw = [&] { return Draw(engine, {1, 2, 16, 31, 64, 100, 260, 301}); };
     const int64_t m = draw(), n = draw(), k = draw();
     Attrs attrs;
     const bool ta = engine() % 2 == 0, tb = engine() % 2 == 0;
