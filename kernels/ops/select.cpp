@@ -3,6 +3,7 @@
 #include <numeric>
 
 #include "kernels/dispatch.h"
+#include "kernels/ops/axis_split.h"
 #include "kernels/ops/indices.h"
 #include "kernels/parallel.h"
 
@@ -49,21 +50,6 @@ class NonZeroKernel : public Kernel {
   Shape shape_;
 };
 
-// The axes before, at and after one of a shape; the whole as one axis where none is given.
-struct Split3 {
-  int64_t outer = 1, size = 1, inner = 1;
-};
-template <typename Context>
-Split3 SplitAt(const Context& ctx, const Shape& shape, bool whole, int64_t axis) {
-  Split3 s;
-  if (whole) return {1, NumElements(shape), 1};
-  axis = CheckedAxis(ctx, axis, static_cast<int64_t>(shape.size()));
-  for (int64_t i = 0; i < static_cast<int64_t>(shape.size()); ++i) {
-    (i < axis ? s.outer : i == axis ? s.size : s.inner) *= shape[static_cast<size_t>(i)];
-  }
-  return s;
-}
-
 class CompressKernel : public Kernel {
  public:
   void Prepare(PrepareContext& ctx) override {
@@ -104,7 +90,7 @@ class CompressKernel : public Kernel {
   bool whole_ = false;
   int64_t axis_ = 0, conditions_ = 0;
   Shape shape_;
-  Split3 split_;
+  AxisSplit split_;
 };
 
 template <typename Context>
@@ -177,7 +163,7 @@ class OneHotKernel : public Kernel {
   }
 
   DataType type_ = DataType::kUndefined, index_type_ = DataType::kUndefined;
-  Split3 split_;
+  AxisSplit split_;
 };
 
 class ReverseSequenceKernel : public Kernel {
@@ -307,7 +293,7 @@ class UniqueKernel : public Kernel {
   bool whole_ = false, sorted_ = true;
   int64_t axis_ = 0;
   Shape shape_;
-  Split3 split_;
+  AxisSplit split_;
 };
 
 void InferUnknown(InferContext& ctx) { ctx.SetUnknownShape(0, ctx.dtype(0)); }
