@@ -57,8 +57,8 @@ Axes AxesOf(const Context& ctx, int64_t rank) {
     axes = ctx.attrs().Ints("axes", {});
   } else if (ctx.has_input(1)) {
     const auto input = InputInts(ctx, 1);
-    if (!input) return result;
-    axes = *input;
+    if (!input && rank > 0) return result;
+    if (input) axes = *input;
   }
   if (axes.empty() && ctx.attrs().Int("noop_with_empty_axes", 0) != 0) {
     result.keep = true;

@@ -128,5 +128,27 @@ TEST(Cumulative, SumAndProduct) {
   ExpectRefused({"CumSum", 14, {}, {x, I({2}, {0, 0})}}, "expected 1");
 }
 
+TEST(Cumulative, TakesAnAxisThatOnlyTheRunKnows) {
+  const Tensor x = I({2, 2}, {1, 2, 3, 4});
+  for (const Tensor& axis : {I({}, {1}), Make<int32_t>({1}, {-1}), I({}, {2})}) {
+    const Node node = MakeNode({"CumSum", 14, {}, {x, axis}});
+    const std::vector<TensorDesc> inputs = {{x.dtype(), x.shape()}, {axis.dtype(), axis.shape()}};
+    const PreparedStep step = PrepareKernel(node, [&] {
+      return PrepareContext(node, inputs, {nullptr, nullptr}, {inputs[0]}, {true}, {});
+    });
+    Tensor result(x.dtype(), x.shape());
+    const void* in[] = {x.data(), axis.data()};
+    void* out[] = {result.mutable_data()};
+    const auto run = [&] { step.kernel->Run(RunContext(in, out, nullptr, nullptr), 0); };
+    ASSERT_EQ(step.kernel->tiles(), 1);
+    if (axis.dtype() == DataType::kInt64 && axis.values<int64_t>()[0] == 2) {
+      EXPECT_THROW(run(), Error);
+    } else {
+      run();
+      ExpectTensor(result, I({2, 2}, {1, 3, 3, 7}));
+    }
+  }
+}
+
 }  // namespace
 }  // namespace sluice::test
