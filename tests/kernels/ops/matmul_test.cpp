@@ -1,7 +1,7 @@
 #include <tbb/task_arena.h>
 
-#include "kernels/parallel.h"
 #include "tests/kernels/ops/conv_reference.h"
+#include "tests/kernels/run_unknown.h"
 
 // MatMul and Gemm.
 
@@ -89,7 +89,9 @@ void CheckNode(const Node& node, const std::vector<Value>& inputs, const Tensor&
     for (const Value& value : inputs) shapes += ToString(value.tensor().shape()) + ' ';
     SCOPED_TRACE("candidate " + std::to_string(candidate) + ", inputs " + shapes);
     try {
-      ExpectTensor(EvaluateWith(candidate, node, inputs)[0], want, tolerance.atol, tolerance.rtol);
+      const std::vector<Value> got = EvaluateWith(candidate, node, inputs);
+      ExpectTensor(got[0], want, tolerance.atol, tolerance.rtol);
+      ExpectTensor(RunUnknown(candidate, node, inputs, got)[0], want, tolerance.atol, tolerance.rtol);
       ++ran;
     } catch (const Declined&) {
     }
