@@ -5,6 +5,7 @@
 
 #include "kernels/ops/params.h"
 #include "kernels/reduction.h"
+#include "kernels/simd/fold.h"
 
 // ReduceSum (1, 11, 13), ReduceMax and ReduceMin (1, 11, 12, 13, 18, 20), ReduceMean, ReduceProd, ReduceL1,
 // ReduceL2, ReduceLogSum, ReduceLogSumExp, ReduceSumSquare (1, 11, 13, 18). All numeric types; maximum and
@@ -109,38 +110,42 @@ T FinishAs(Finish finish, Acc acc, int64_t length) {
 }
 
 template <Fold kFold, typename T>
+void FoldBoxInto(const T* src, const FoldBox& box, const FoldType<kFold, T>* shift, FoldType<kFold, T>* acc) {
+  if constexpr (std::is_same_v<T, float> && kFold != Fold::kProduct) {
+    if (box.count_step == 1 || box.length_step == 1) return FoldFloatsInto(kFold, src, box, shift, acc);
+  }
+  FoldInto<kFold>(src, box, shift, acc);
+}
+
+template <Fold kFold, typename T>
 void RunReduction(const Reduction& reduction, Finish finish, const RunContext& ctx, int64_t tile) {
-  using Acc = FoldType<kFold, T>;
   const T* src = ctx.in<T>(0);
   T* dst = ctx.out<T>(0);
   reduction.ForEachUnit(tile, [&](const Reduction::Unit& unit, int64_t boxes, auto begin) {
-    Acc acc[Reduction::kMaxCount];
-    std::fill_n(acc, unit.box.count, FoldStart<kFold, T>());
+    const int64_t count = unit.box.count;
+    FoldType<kFold, T> acc[Reduction::kMaxCount];
+    std::fill_n(acc, count, FoldStart<kFold, T>());
     T* results = dst + unit.dst;
     if constexpr (kFold == Fold::kSumExp) {
       // log sum exp(x) = m + log sum exp(x - m), which does not overflow if m is the maximum.
-      Acc largest[Reduction::kMaxCount];
-      std::fill_n(largest, unit.box.count, -std::numeric_limits<double>::infinity());
-      for (int64_t i = 0; i < boxes; ++i) {
-        const T* box = src + begin(i);
-        for (int64_t j = 0; j < unit.box.count; ++j) {
-          for (int64_t k = 0; k < unit.box.length; ++k)
-            largest[j] = FoldIn<Fold::kMax>(
-                largest[j], static_cast<double>(box[j * unit.box.count_step + k * unit.box.length_step]),
-                0.0);
-        }
+      FoldType<Fold::kMax, T> largest[Reduction::kMaxCount];
+      double shift[Reduction::kMaxCount];
+      std::fill_n(largest, count, FoldStart<Fold::kMax, T>());
+      for (int64_t i = 0; i < boxes; ++i) FoldBoxInto<Fold::kMax>(src + begin(i), unit.box, nullptr, largest);
+      for (int64_t j = 0; j < count; ++j) {
+        shift[j] = static_cast<double>(largest[j]);
+        if (reduction.length() == 0) shift[j] = -std::numeric_limits<double>::infinity();
       }
-      for (int64_t i = 0; i < boxes; ++i) FoldInto<kFold>(src + begin(i), unit.box, largest, acc);
-      for (int64_t j = 0; j < unit.box.count; ++j) {
-        const bool finite = std::isfinite(largest[j]);
-        results[j * unit.dst_step] = FromReal<T>(finite ? largest[j] + std::log(acc[j]) : largest[j]);
-      }
+      for (int64_t i = 0; i < boxes; ++i) FoldBoxInto<kFold>(src + begin(i), unit.box, shift, acc);
+      for (int64_t j = 0; j < count; ++j)
+        results[j * unit.dst_step] =
+            FromReal<T>(std::isfinite(shift[j]) ? shift[j] + std::log(acc[j]) : shift[j]);
     } else {
-      for (int64_t i = 0; i < boxes; ++i) FoldInto<kFold>(src + begin(i), unit.box, nullptr, acc);
-      for (int64_t j = 0; j < unit.box.count; ++j)
+      for (int64_t i = 0; i < boxes; ++i) FoldBoxInto<kFold>(src + begin(i), unit.box, nullptr, acc);
+      for (int64_t j = 0; j < count; ++j)
         results[j * unit.dst_step] = FinishAs<T>(finish, acc[j], reduction.length());
     }
-    std::fill_n(results + unit.box.count, unit.padding, T{});
+    std::fill_n(results + count, unit.padding, T{});
   });
 }
 

@@ -1,0 +1,182 @@
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/simd/fold.cpp"
+#include "kernels/simd/fold.h"
+
+// Before all other headers of Highway.
+// clang-format off
+#include <hwy/foreach_target.h>  // IWYU pragma: keep
+#include <hwy/contrib/math/math-inl.h>
+// clang-format on
+#include <hwy/highway.h>
+
+HWY_BEFORE_NAMESPACE();
+namespace sluice {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+using Floats = hn::ScalableTag<float>;
+using V = hn::Vec<Floats>;
+
+// Vectors that are summed side by side, to hide the latency of additions.
+constexpr int64_t kUnroll = 4;
+
+template <Fold kFold>
+HWY_INLINE V Start(Floats d) {
+  return hn::Set(d, static_cast<float>(FoldStart<kFold, float>()));
+}
+
+// FoldIn, lane by lane.
+template <Fold kFold>
+HWY_INLINE V Step(Floats d, V acc, V x, V shift) {
+  if constexpr (kFold == Fold::kSum) return hn::Add(acc, x);
+  if constexpr (kFold == Fold::kSumAbs) return hn::Add(acc, hn::Abs(x));
+  if constexpr (kFold == Fold::kSumSquare) return hn::MulAdd(x, x, acc);
+  if constexpr (kFold == Fold::kSumExp) return hn::Add(acc, hn::Exp(d, hn::Sub(x, shift)));
+  // With a NaN the second argument of Max and Min is the result on some processors.
+  if constexpr (kFold == Fold::kMax) return hn::IfThenElse(hn::Eq(x, x), hn::Max(x, acc), x);
+  if constexpr (kFold == Fold::kMin) return hn::IfThenElse(hn::Eq(x, x), hn::Min(x, acc), x);
+}
+
+// Folds two partial results into one.
+template <Fold kFold>
+HWY_INLINE V Join(Floats d, V a, V b) {
+  if constexpr (kFold == Fold::kMax || kFold == Fold::kMin) return Step<kFold>(d, a, b, a);
+  return hn::Add(a, b);
+}
+template <Fold kFold>
+HWY_INLINE double Join(double a, double b) {
+  if constexpr (kFold == Fold::kMax || kFold == Fold::kMin) return FoldIn<kFold>(a, b, 0.0);
+  return a + b;
+}
+template <Fold kFold>
+HWY_INLINE V JoinAll(Floats d, const V (&v)[kUnroll]) {
+  return Join<kFold>(d, Join<kFold>(d, v[0], v[1]), Join<kFold>(d, v[2], v[3]));
+}
+
+template <Fold kFold>
+HWY_INLINE double JoinLanes(Floats d, V v) {
+  HWY_ALIGN float lanes[hn::MaxLanes(Floats())];
+  hn::Store(v, d, lanes);
+  double result = static_cast<double>(lanes[0]);
+  for (size_t i = 1; i < hn::Lanes(d); ++i) result = Join<kFold>(result, static_cast<double>(lanes[i]));
+  return result;
+}
+
+// The first `count` lanes from memory, the others whatever leaves a result as it is.
+template <Fold kFold>
+HWY_INLINE V StepFirst(Floats d, V acc, const float* src, int64_t count, V shift) {
+  const auto mask = hn::FirstN(d, static_cast<size_t>(count));
+  return hn::IfThenElse(mask, Step<kFold>(d, acc, hn::MaskedLoad(mask, d, src), shift), acc);
+}
+
+// Every result from elements side by side.
+template <Fold kFold>
+HWY_INLINE void FoldRows(const float* HWY_RESTRICT src, const FoldBox& box, const double* shift,
+                         double* HWY_RESTRICT acc) {
+  const Floats d;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  for (int64_t j = 0; j < box.count; ++j) {
+    const float* row = src + j * box.count_step;
+    const V by = hn::Set(d, kFold == Fold::kSumExp ? static_cast<float>(shift[j]) : 0.0f);
+    for (int64_t begin = 0; begin < box.length;) {
+      const int64_t end = HWY_MIN(box.length, begin + kMaxFloatAdditions * kUnroll * lanes);
+      V sums[kUnroll] = {Start<kFold>(d), Start<kFold>(d), Start<kFold>(d), Start<kFold>(d)};
+      int64_t i = begin;
+      for (; i + kUnroll * lanes <= end; i += kUnroll * lanes) {
+        for (int64_t u = 0; u < kUnroll; ++u)
+          sums[u] = Step<kFold>(d, sums[u], hn::LoadU(d, row + i + u * lanes), by);
+      }
+      for (; i + lanes <= end; i += lanes) sums[0] = Step<kFold>(d, sums[0], hn::LoadU(d, row + i), by);
+      if (i < end) sums[1] = StepFirst<kFold>(d, sums[1], row + i, end - i, by);
+      acc[j] = Join<kFold>(acc[j], JoinLanes<kFold>(d, JoinAll<kFold>(d, sums)));
+      begin = end;
+    }
+  }
+}
+
+// Results side by side: one vector of them, of which `valid` lanes count, from elements length_step apart.
+template <Fold kFold>
+HWY_INLINE void FoldColumn(Floats d, const float* HWY_RESTRICT src, const FoldBox& box, int64_t valid, V by,
+                           double* HWY_RESTRICT acc) {
+  HWY_ALIGN float lanes[hn::MaxLanes(Floats())];
+  const bool whole = valid == static_cast<int64_t>(hn::Lanes(d));
+  for (int64_t begin = 0; begin < box.length;) {
+    const int64_t end = HWY_MIN(box.length, begin + kMaxFloatAdditions * kUnroll);
+    V sums[kUnroll] = {Start<kFold>(d), Start<kFold>(d), Start<kFold>(d), Start<kFold>(d)};
+    int64_t i = begin;
+    if (whole) {
+      for (; i + kUnroll <= end; i += kUnroll) {
+        for (int64_t u = 0; u < kUnroll; ++u)
+          sums[u] = Step<kFold>(d, sums[u], hn::LoadU(d, src + (i + u) * box.length_step), by);
+      }
+      for (; i < end; ++i) sums[0] = Step<kFold>(d, sums[0], hn::LoadU(d, src + i * box.length_step), by);
+    } else {
+      for (; i + kUnroll <= end; i += kUnroll) {
+        for (int64_t u = 0; u < kUnroll; ++u)
+          sums[u] = StepFirst<kFold>(d, sums[u], src + (i + u) * box.length_step, valid, by);
+      }
+      for (; i < end; ++i) sums[0] = StepFirst<kFold>(d, sums[0], src + i * box.length_step, valid, by);
+    }
+    hn::Store(JoinAll<kFold>(d, sums), d, lanes);
+    for (int64_t j = 0; j < valid; ++j) acc[j] = Join<kFold>(acc[j], static_cast<double>(lanes[j]));
+    begin = end;
+  }
+}
+
+template <Fold kFold>
+HWY_INLINE void FoldColumns(const float* HWY_RESTRICT src, const FoldBox& box, const double* shift,
+                            double* HWY_RESTRICT acc) {
+  const Floats d;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  HWY_ALIGN float shifts[hn::MaxLanes(Floats())] = {};
+  for (int64_t j = 0; j < box.count; j += lanes) {
+    const int64_t valid = HWY_MIN(lanes, box.count - j);
+    if constexpr (kFold == Fold::kSumExp) {
+      for (int64_t u = 0; u < valid; ++u) shifts[u] = static_cast<float>(shift[j + u]);
+    }
+    FoldColumn<kFold>(d, src + j, box, valid, hn::Load(d, shifts), acc + j);
+  }
+}
+
+template <Fold kFold>
+HWY_NOINLINE void FoldAny(const float* src, const FoldBox& box, const double* shift, double* acc) {
+  if (box.count_step == 1)
+    FoldColumns<kFold>(src, box, shift, acc);
+  else
+    FoldRows<kFold>(src, box, shift, acc);
+}
+
+void FoldFloats(Fold fold, const float* src, const FoldBox& box, const double* shift, double* acc) {
+  switch (fold) {
+    case Fold::kSum:
+      return FoldAny<Fold::kSum>(src, box, shift, acc);
+    case Fold::kSumAbs:
+      return FoldAny<Fold::kSumAbs>(src, box, shift, acc);
+    case Fold::kSumSquare:
+      return FoldAny<Fold::kSumSquare>(src, box, shift, acc);
+    case Fold::kSumExp:
+      return FoldAny<Fold::kSumExp>(src, box, shift, acc);
+    case Fold::kMax:
+      return FoldAny<Fold::kMax>(src, box, shift, acc);
+    case Fold::kMin:
+      return FoldAny<Fold::kMin>(src, box, shift, acc);
+    case Fold::kProduct:
+      return;
+  }
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace sluice
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace sluice {
+
+HWY_EXPORT(FoldFloats);
+
+void FoldFloatsInto(Fold fold, const float* src, const FoldBox& box, const double* shift, double* acc) {
+  HWY_DYNAMIC_DISPATCH(FoldFloats)(fold, src, box, shift, acc);
+}
+
+}  // namespace sluice
+#endif
