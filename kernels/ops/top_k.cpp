@@ -1,5 +1,6 @@
 #include <algorithm>
-#include <numeric>
+#include <bit>
+#include <complex>
 
 #include "kernels/dispatch.h"
 #include "kernels/ops/axis_split.h"
@@ -25,12 +26,28 @@ std::optional<int64_t> KOf(const Context& ctx) {
   return k;
 }
 
-template <typename T>
-bool Less(T a, T b) {
-  if constexpr (std::is_floating_point_v<T>) {
-    if (a != a || b != b) return a == a && b != b;
+// An element by what it sorts by.
+struct Entry {
+  uint64_t key;
+  int64_t index;
+  bool operator<(const Entry& other) const {
+    return key != other.key ? key < other.key : index < other.index;
   }
-  return a < b;
+};
+
+// Unsigned numbers in the order of the elements; the same for both zeros, the largest for NaN.
+template <typename T>
+uint64_t KeyOf(T value) {
+  if constexpr (std::is_same_v<ComputeType<T>, float> || std::is_same_v<T, double>) {
+    constexpr uint64_t kSign = uint64_t{1} << 63;
+    const auto x = static_cast<double>(value) + 0.0;  // -0 becomes 0
+    const auto bits = std::bit_cast<uint64_t>(x);
+    return x != x ? ~uint64_t{0} : (bits & kSign) != 0 ? ~bits : bits | kSign;
+  } else if constexpr (std::is_signed_v<T>) {
+    return static_cast<uint64_t>(static_cast<int64_t>(value)) ^ (uint64_t{1} << 63);
+  } else {
+    return value;
+  }
 }
 
 class TopKKernel : public Kernel {
@@ -40,54 +57,55 @@ class TopKKernel : public Kernel {
     k_ = *KOf(ctx);
     if (k_ > split_.size)
       ctx.Fail("k is " + std::to_string(k_) + ", the axis has size " + std::to_string(split_.size));
-    const bool largest = ctx.attrs().Int("largest", 1) != 0;
-    const bool found = Dispatch(NumericTypes(), ctx.dtype(0), [&](auto tag) {
-      using T = typename decltype(tag)::type;
-      run_ = largest ? &TopKKernel::RunAs<true, T> : &TopKKernel::RunAs<false, T>;
-    });
+    largest_ = ctx.attrs().Int("largest", 1) != 0;
+    const bool found = Dispatch(NumericTypes(), ctx.dtype(0),
+                                [&](auto tag) { run_ = &TopKKernel::RunAs<typename decltype(tag)::type>; });
     if (!found) ctx.Unsupported("input of type " + std::string(DataTypeName(ctx.dtype(0))));
-    ctx.SetScratch(ByteSize(DataType::kInt64, split_.size));
+    ctx.SetScratch(ByteSize(DataType::kComplex128, split_.size));
+    static_assert(sizeof(Entry) == sizeof(std::complex<double>));
   }
   int64_t tiles() const override {
-    return PiecesOf(split_.outer * split_.inner, 16 * 1024 / (split_.size + 1) + 1);
+    return PiecesOf(split_.outer * split_.inner, 8 * 1024 / (split_.size + 1) + 1);
   }
-  void Run(const RunContext& ctx, int64_t tile) const override { (this->*run_)(ctx, tile); }
+  void Run(const RunContext& ctx, int64_t tile) const override {
+    (this->*run_)(ctx, PieceOf(split_.outer * split_.inner, tiles(), tile));
+  }
 
  private:
-  template <bool kLargest, typename T>
-  void RunAs(const RunContext& ctx, int64_t tile) const {
-    const Range range = PieceOf(split_.outer * split_.inner, tiles(), tile);
-    int64_t* order = ctx.scratch<int64_t>();
+  template <typename T>
+  void RunAs(const RunContext& ctx, Range range) const {
+    Entry* entries = ctx.scratch<Entry>();
     for (int64_t line = range.begin; line < range.end; ++line) {
       const int64_t outer = line / split_.inner, inner = line % split_.inner;
       const T* src = ctx.in<T>(0) + outer * split_.size * split_.inner + inner;
-      const auto value = [&](int64_t i) { return static_cast<ComputeType<T>>(src[i * split_.inner]); };
-      const auto before = [&](int64_t a, int64_t b) {
-        const ComputeType<T> x = value(a), y = value(b);
-        if (kLargest ? Less(y, x) : Less(x, y)) return true;
-        return !(kLargest ? Less(x, y) : Less(y, x)) && a < b;
-      };
-      std::iota(order, order + split_.size, int64_t{0});
-      // A heap of k pays while k is small.
-      if (k_ < split_.size / 16) {
-        std::partial_sort(order, order + k_, order + split_.size, before);
-      } else {
-        if (k_ < split_.size) std::nth_element(order, order + k_, order + split_.size, before);
-        std::sort(order, order + k_, before);
-      }
+      const uint64_t flip = largest_ ? ~uint64_t{0} : 0;
+      for (int64_t i = 0; i < split_.size; ++i) entries[i] = {KeyOf(src[i * split_.inner]) ^ flip, i};
+      SortFirst(entries);
       const int64_t dst = outer * k_ * split_.inner + inner;
       T* values = ctx.out<T>(0);
       int64_t* indices = ctx.out<int64_t>(1);
       for (int64_t i = 0; i < k_; ++i) {
-        if (values != nullptr) values[dst + i * split_.inner] = src[order[i] * split_.inner];
-        if (indices != nullptr) indices[dst + i * split_.inner] = order[i];
+        if (values != nullptr) values[dst + i * split_.inner] = src[entries[i].index * split_.inner];
+        if (indices != nullptr) indices[dst + i * split_.inner] = entries[i].index;
       }
+    }
+  }
+
+  // Puts the k smallest entries in front, in order.
+  void SortFirst(Entry* entries) const {
+    // A heap of k pays while k is small.
+    if (k_ < split_.size / 16) {
+      std::partial_sort(entries, entries + k_, entries + split_.size);
+    } else {
+      if (k_ < split_.size) std::nth_element(entries, entries + k_, entries + split_.size);
+      std::sort(entries, entries + k_);
     }
   }
 
   AxisSplit split_;
   int64_t k_ = 0;
-  void (TopKKernel::*run_)(const RunContext&, int64_t) const = nullptr;
+  bool largest_ = true;
+  void (TopKKernel::*run_)(const RunContext&, Range) const = nullptr;
 };
 
 void InferTopK(InferContext& ctx) {

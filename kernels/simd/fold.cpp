@@ -94,39 +94,33 @@ HWY_INLINE void FoldRows(const float* HWY_RESTRICT src, const FoldBox& box, cons
   }
 }
 
-// Results side by side: one vector of them, of which `valid` lanes count, from elements length_step apart.
-template <Fold kFold>
-HWY_INLINE void FoldColumn(Floats d, const float* HWY_RESTRICT src, const FoldBox& box, int64_t valid, V by,
-                           double* HWY_RESTRICT acc) {
+// One vector of results, of which `valid` lanes count. Load(i) gives element i of each; it may leave those
+// that do not count undefined.
+template <Fold kFold, class Load>
+HWY_INLINE void FoldVector(Floats d, int64_t length, int64_t valid, V by, double* HWY_RESTRICT acc,
+                           const Load& load) {
   HWY_ALIGN float lanes[hn::MaxLanes(Floats())];
-  const bool whole = valid == static_cast<int64_t>(hn::Lanes(d));
-  for (int64_t begin = 0; begin < box.length;) {
-    const int64_t end = HWY_MIN(box.length, begin + kMaxFloatAdditions * kUnroll);
+  for (int64_t begin = 0; begin < length;) {
+    const int64_t end = HWY_MIN(length, begin + kMaxFloatAdditions * kUnroll);
     V sums[kUnroll] = {Start<kFold>(d), Start<kFold>(d), Start<kFold>(d), Start<kFold>(d)};
     int64_t i = begin;
-    if (whole) {
-      for (; i + kUnroll <= end; i += kUnroll) {
-        for (int64_t u = 0; u < kUnroll; ++u)
-          sums[u] = Step<kFold>(d, sums[u], hn::LoadU(d, src + (i + u) * box.length_step), by);
-      }
-      for (; i < end; ++i) sums[0] = Step<kFold>(d, sums[0], hn::LoadU(d, src + i * box.length_step), by);
-    } else {
-      for (; i + kUnroll <= end; i += kUnroll) {
-        for (int64_t u = 0; u < kUnroll; ++u)
-          sums[u] = StepFirst<kFold>(d, sums[u], src + (i + u) * box.length_step, valid, by);
-      }
-      for (; i < end; ++i) sums[0] = StepFirst<kFold>(d, sums[0], src + i * box.length_step, valid, by);
+    for (; i + kUnroll <= end; i += kUnroll) {
+      for (int64_t u = 0; u < kUnroll; ++u) sums[u] = Step<kFold>(d, sums[u], load(i + u), by);
     }
+    for (; i < end; ++i) sums[0] = Step<kFold>(d, sums[0], load(i), by);
     hn::Store(JoinAll<kFold>(d, sums), d, lanes);
     for (int64_t j = 0; j < valid; ++j) acc[j] = Join<kFold>(acc[j], static_cast<double>(lanes[j]));
     begin = end;
   }
 }
 
+// Many results at once, from neighbours (box.count_step is 1), or gathered where rows are too short to fill
+// vectors.
 template <Fold kFold>
 HWY_INLINE void FoldColumns(const float* HWY_RESTRICT src, const FoldBox& box, const double* shift,
                             double* HWY_RESTRICT acc) {
   const Floats d;
+  const hn::RebindToSigned<Floats> di;
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
   HWY_ALIGN float shifts[hn::MaxLanes(Floats())] = {};
   for (int64_t j = 0; j < box.count; j += lanes) {
@@ -134,13 +128,30 @@ HWY_INLINE void FoldColumns(const float* HWY_RESTRICT src, const FoldBox& box, c
     if constexpr (kFold == Fold::kSumExp) {
       for (int64_t u = 0; u < valid; ++u) shifts[u] = static_cast<float>(shift[j + u]);
     }
-    FoldColumn<kFold>(d, src + j, box, valid, hn::Load(d, shifts), acc + j);
+    const V by = hn::Load(d, shifts);
+    const float* from = src + j * box.count_step;
+    const int64_t step = box.length_step;
+    if (box.count_step != 1) {
+      const auto row = hn::Min(hn::Iota(di, 0), hn::Set(di, static_cast<int32_t>(valid - 1)));
+      const auto at = hn::Mul(row, hn::Set(di, static_cast<int32_t>(box.count_step)));
+      FoldVector<kFold>(d, box.length, valid, by, acc + j,
+                        [&](int64_t i) HWY_ATTR { return hn::GatherIndex(d, from + i * step, at); });
+    } else if (valid == lanes) {
+      FoldVector<kFold>(d, box.length, valid, by, acc + j,
+                        [&](int64_t i) HWY_ATTR { return hn::LoadU(d, from + i * step); });
+    } else {
+      const auto mask = hn::FirstN(d, static_cast<size_t>(valid));
+      FoldVector<kFold>(d, box.length, valid, by, acc + j,
+                        [&](int64_t i) HWY_ATTR { return hn::MaskedLoad(mask, d, from + i * step); });
+    }
   }
 }
 
 template <Fold kFold>
 HWY_NOINLINE void FoldAny(const float* src, const FoldBox& box, const double* shift, double* acc) {
-  if (box.count_step == 1)
+  // Gathering takes one step an element, a row two dozen for itself.
+  const bool gather = box.count_step < (int64_t{1} << 24) && box.length <= 16;
+  if (box.count_step == 1 || gather)
     FoldColumns<kFold>(src, box, shift, acc);
   else
     FoldRows<kFold>(src, box, shift, acc);
