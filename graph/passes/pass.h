@@ -41,7 +41,7 @@ struct Pass {
   bool (*run)(Graph&, PassContext&);
 };
 
-// All passes in the order in which they run (graph/passes/pipeline.cpp).
+// All passes in the order in which they run (graph/passes/pipeline.cpp); some run more than once.
 std::span<const Pass> Pipeline();
 
 // Runs the pipeline but for `disabled` on the graph and its nested graphs. In debug builds (no NDEBUG)

@@ -1,7 +1,8 @@
-#include "graph/passes/pass.h"
-
 #include <algorithm>
+#include <set>
 
+#include "graph/passes/pass.h"
+#include "graph/passes/passes.h"
 #include "graph/verify.h"
 #include "sluice/error.h"
 
@@ -31,14 +32,21 @@ void PassContext::Kept(const Graph& graph, const Node& node, std::string text) {
 }
 
 std::span<const Pass> Pipeline() {
-  return {};
+  static const Pass kPipeline[] = {
+      kFoldConstants, kRemoveNoOps,     kRemoveDead,  kMergeEqual, kFoldAffine,
+      kFoldPads,      kFindActivations, kFusePostOps, kRemoveDead,
+  };
+  return kPipeline;
 }
 
 void RunPasses(Graph& graph, std::span<const std::string> disabled, PassContext& ctx) {
   for (const std::string& name : disabled) {
-    if (std::none_of(Pipeline().begin(), Pipeline().end(), [&](const Pass& pass) { return pass.name == name; })) {
+    if (std::none_of(Pipeline().begin(), Pipeline().end(),
+                     [&](const Pass& pass) { return pass.name == name; })) {
+      std::set<std::string_view> names;
+      for (const Pass& pass : Pipeline()) names.insert(pass.name);
       std::string known;
-      for (const Pass& pass : Pipeline()) known += (known.empty() ? "" : ", ") + std::string(pass.name);
+      for (std::string_view other : names) known += (known.empty() ? "" : ", ") + std::string(other);
       throw Error(ErrorCode::kInvalidArgument, "there is no pass '" + name + "'; there are " + known);
     }
   }

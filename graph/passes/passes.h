@@ -1,0 +1,11 @@
+#pragma once
+
+#include "graph/passes/pass.h"
+
+namespace sluice {
+
+// One a file, named after it; graph/passes/pipeline.cpp has their order.
+extern const Pass kFoldConstants, kRemoveDead, kRemoveNoOps, kMergeEqual, kFoldAffine, kFoldPads,
+    kFindActivations, kFusePostOps;
+
+}  // namespace sluice
