@@ -1,0 +1,235 @@
+#include <charconv>
+#include <cstring>
+#include <limits>
+
+#include "kernels/dispatch.h"
+#include "kernels/narrow.h"
+#include "kernels/ops/elementwise.h"
+#include "kernels/parallel.h"
+#include "sluice/error.h"
+
+// Cast (1, 6, 9, 13, 19, 21, 23, 24) and CastLike (15, 19, 21, 23, 24): numbers, booleans, strings and the
+// narrow types.
+//
+// Floats go to integers by truncation; what does not fit takes the nearest limit and NaN is 0 (the standard
+// leaves both open). Integers wrap around. To boolean everything but zero is true. `saturate` (from 19 on) is
+// for float8.
+
+namespace sluice {
+namespace {
+
+using Real = TypeList<float, double, Half, BFloat16, int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t,
+                      uint32_t, uint64_t, bool>;
+
+template <typename To, typename From>
+To Convert(From value) {
+  if constexpr (std::is_same_v<To, bool>) {
+    return value != From(0);
+  } else if constexpr (std::is_integral_v<To> && std::is_floating_point_v<From>) {
+    if (!(value == value)) return 0;
+    // The limit above is a power of two, exact in From; the one below is exact too.
+    constexpr From kAbove = static_cast<From>(std::numeric_limits<To>::max() / 2 + 1) * From(2);
+    if (value >= kAbove) return std::numeric_limits<To>::max();
+    if (value <= static_cast<From>(std::numeric_limits<To>::lowest()))
+      return std::numeric_limits<To>::lowest();
+    return static_cast<To>(value);
+  } else {
+    return static_cast<To>(value);
+  }
+}
+
+std::string Print(double value, int digits) {
+  if (std::isnan(value)) return "NaN";
+  if (std::isinf(value)) return value < 0 ? "-INF" : "INF";
+  char text[64];
+  const int size = std::snprintf(text, sizeof(text), "%.*g", digits, value);
+  return std::string(text, static_cast<size_t>(size));
+}
+
+// The shortest text that reads as the same number.
+template <typename T>
+std::string ToText(T value) {
+  if constexpr (std::is_same_v<T, bool>)
+    return value ? "1" : "0";
+  else if constexpr (std::is_integral_v<T>)
+    return std::to_string(value);
+  else if constexpr (std::is_same_v<T, double> || std::is_same_v<T, float>) {
+    if (!std::isfinite(value)) return Print(static_cast<double>(value), 1);
+    char text[64];
+    const auto [end, error] = std::to_chars(text, text + sizeof(text), value);
+    return std::string(text, end);
+  } else {
+    return Print(static_cast<double>(static_cast<float>(value)), 8);
+  }
+}
+
+// Text as the standard allows it: plain and scientific numbers, NaN and INF with a sign in any case.
+double ParseNumber(const std::string& text) {
+  const char* begin = text.data();
+  const char* end = begin + text.size();
+  while (begin < end && (*begin == ' ' || *begin == '\t')) ++begin;
+  while (end > begin && (end[-1] == ' ' || end[-1] == '\t')) --end;
+  if (begin < end && *begin == '+') ++begin;
+  double value = 0;
+  const auto [stop, error] = std::from_chars(begin, end, value);
+  if (begin == end || stop != end || error == std::errc::invalid_argument) {
+    throw Error(ErrorCode::kInvalidArgument, "'" + text.substr(0, 40) + "' is no number");
+  }
+  // Past the range: zero or infinity as strtod gives it.
+  if (error == std::errc::result_out_of_range) return std::strtod(std::string(begin, end).c_str(), nullptr);
+  return value;
+}
+
+template <typename T>
+T FromText(const std::string& text) {
+  if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>) {
+    T value = 0;
+    const char* begin = text.data() + (text.starts_with("+") ? 1 : 0);
+    const auto [stop, error] = std::from_chars(begin, text.data() + text.size(), value);
+    if (error == std::errc() && stop == text.data() + text.size()) return value;
+  }
+  return Convert<T>(ParseNumber(text));
+}
+
+// One element type as a stream of doubles would be slow; each pair has a loop of its own, but for the narrow
+// types and strings, which go one by one.
+class CastKernel : public Kernel {
+ public:
+  void Prepare(PrepareContext& ctx) override {
+    from_ = ctx.dtype(0);
+    to_ = ctx.output(0).dtype;
+    saturate_ = ctx.attrs().Int("saturate", 1) != 0;
+    count_ = ctx.output(0).num_elements();
+    const bool known = Known(from_) && Known(to_);
+    if (!known) {
+      ctx.Unsupported("from " + std::string(DataTypeName(from_)) + " to " + std::string(DataTypeName(to_)));
+    }
+    if (from_ == to_ && from_ != DataType::kString) ctx.ShareOutput(0, 0);
+    // Elements that share a byte are written by one tile.
+    constexpr int64_t kTileElems = 32 * 1024;
+    tiles_ = count_ == 0 ? 0 : IsNarrow(to_) ? 1 : PiecesOf(count_, kTileElems);
+  }
+  int64_t tiles() const override { return tiles_; }
+
+  void Run(const RunContext& ctx, int64_t tile) const override {
+    const Range range = PieceOf(count_, tiles_, tile);
+    const void* src = ctx.in<void>(0);
+    void* dst = ctx.out<void>(0);
+    if (IsNarrow(to_)) {
+      std::memset(dst, 0, static_cast<size_t>(ByteSize(to_, count_)));
+      ForEach(src, range, [&](int64_t i, auto value) { StoreNarrow(dst, i, value); });
+      return;
+    }
+    if (to_ == DataType::kString) {
+      auto* text = static_cast<std::string*>(dst);
+      ForEach(src, range, [&](int64_t i, const auto& value) {
+        if constexpr (std::is_same_v<std::decay_t<decltype(value)>, std::string>)
+          text[i] = value;
+        else
+          text[i] = ToText(value);
+      });
+      return;
+    }
+    Dispatch(Real(), to_, [&](auto tag) {
+      using To = typename decltype(tag)::type;
+      To* to = static_cast<To*>(dst);
+      ForEach(src, range, [&](int64_t i, const auto& value) {
+        using From = std::decay_t<decltype(value)>;
+        if constexpr (std::is_same_v<From, std::string>)
+          to[i] = static_cast<To>(FromText<ComputeType<To>>(value));
+        else
+          to[i] = static_cast<To>(Convert<ComputeType<To>>(static_cast<ComputeType<From>>(value)));
+      });
+    });
+  }
+
+ private:
+  static bool Known(DataType type) {
+    return Contains(Real(), type) || IsNarrow(type) || type == DataType::kString;
+  }
+
+  // fn(i, element) with the element as its C++ type; narrow ones as float.
+  template <typename Fn>
+  void ForEach(const void* src, Range range, const Fn& fn) const {
+    if (IsNarrow(from_)) {
+      for (int64_t i = range.begin; i < range.end; ++i)
+        fn(i, DecodeNarrow(from_, LoadNarrowBits(from_, src, i)));
+    } else if (from_ == DataType::kString) {
+      for (int64_t i = range.begin; i < range.end; ++i) fn(i, static_cast<const std::string*>(src)[i]);
+    } else {
+      Dispatch(Real(), from_, [&](auto tag) {
+        const auto* from = static_cast<const typename decltype(tag)::type*>(src);
+        for (int64_t i = range.begin; i < range.end; ++i) fn(i, from[i]);
+      });
+    }
+  }
+
+  template <typename T>
+  void StoreNarrow(void* dst, int64_t i, const T& value) const {
+    float number = 0;
+    if constexpr (std::is_same_v<T, std::string>)
+      number = static_cast<float>(ParseNumber(value));
+    else
+      number = static_cast<float>(static_cast<ComputeType<T>>(value));
+    const bool integer = FloatBits() == 0;
+    // Floats are cut, integers wrap around; only quantisation rounds and saturates.
+    if (integer) {
+      const auto bits = static_cast<uint8_t>(Convert<int64_t>(number));
+      StoreNarrowBits(to_, dst, i, bits);
+      return;
+    }
+    StoreNarrowBits(to_, dst, i, EncodeNarrow(to_, number, saturate_));
+  }
+  int FloatBits() const {
+    const bool integer = to_ == DataType::kInt4 || to_ == DataType::kUInt4 || to_ == DataType::kInt2 ||
+                         to_ == DataType::kUInt2;
+    return integer ? 0 : DataTypeBits(to_);
+  }
+
+  DataType from_ = DataType::kUndefined, to_ = DataType::kUndefined;
+  bool saturate_ = true;
+  int64_t count_ = 0, tiles_ = 0;
+};
+
+// Version 1 names the type by a string.
+DataType TypeByName(InferContext& ctx, const std::string& name) {
+  for (int i = 1; i <= static_cast<int>(DataType::kBFloat16); ++i) {
+    std::string upper(DataTypeName(static_cast<DataType>(i)));
+    for (char& c : upper) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+    if (upper == name) return static_cast<DataType>(i);
+  }
+  ctx.Fail("to is '" + name + "', which is no element type");
+}
+
+void InferCast(InferContext& ctx) {
+  DataType to = DataType::kUndefined;
+  if (ctx.since_version() == 1) {
+    to = TypeByName(ctx, ctx.attrs().String("to"));
+  } else {
+    const int64_t number = ctx.attrs().Int("to");
+    if (number < 1 || number > static_cast<int64_t>(DataType::kInt2))
+      ctx.Fail("to is " + std::to_string(number) + ", which is no element type");
+    to = static_cast<DataType>(number);
+  }
+  ctx.SetOutput(0, to, ctx.shape(0));
+}
+
+constexpr std::string_view kTypes = "T, bool, string, float8, float4, int4, uint4, int2, uint2";
+
+const Definition kDefinitions[] = {
+    Definition(Operator{.name = "Cast",
+                        .versions = {1, 6, 9, 13, 19, 21, 23, 24, 25},
+                        .infer = InferCast,
+                        .kernels = {&Make<CastKernel>},
+                        .types = kTypes}),
+    Definition(Operator{.name = "CastLike",
+                        .versions = {15, 19, 21, 23, 24, 25},
+                        .min_inputs = 2,
+                        .max_inputs = 2,
+                        .infer = [](InferContext& ctx) { ctx.SetOutput(0, ctx.dtype(1), ctx.shape(0)); },
+                        .kernels = {&Make<CastKernel>},
+                        .types = kTypes}),
+};
+
+}  // namespace
+}  // namespace sluice
