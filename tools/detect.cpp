@@ -1,9 +1,10 @@
 // sluice detect: objects in pictures, with a model whose outputs are boxes and scores.
-#include <algorithm>
-#include <filesystem>
+#include <fmt/format.h>
+#include <fnmatch.h>
 
 #include <CLI/CLI.hpp>
-#include <fmt/format.h>
+#include <algorithm>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "sluice/session.h"
@@ -14,6 +15,7 @@
 #include "tools/model_args.h"
 #include "tools/terminal.h"
 #include "tools/verbs.h"
+#include "tools/yolo.h"
 
 namespace sluice::tools {
 namespace {
@@ -28,36 +30,29 @@ struct Options {
   std::string names;
   float threshold = 0.25f;
   float nms = 0.45f;
+  bool letterbox = false;
 };
 
 [[noreturn]] void Fail(const std::string& message) { throw Error(ErrorCode::kInvalidArgument, message); }
 
-// A detector as `sluice detect` knows it: one input [1, 3, H, W] of RGB from 0 to 1, letterboxed, and
-// the outputs `boxes` [1, K, 4] (left, top, right, bottom in pixels of the input) and `scores`
-// [1, K, C]; the metadata `labels` names the classes.
+// A model with what is known of its outputs.
 class Detector {
  public:
   explicit Detector(const Options& options)
       : options_(options), session_(Session::Load(options.model.model, ToSessionOptions(options.model))) {
-    for (const char* name : {"boxes", "scores"}) {
-      const auto& outputs = session_.outputs();
-      if (std::none_of(outputs.begin(), outputs.end(), [&](const ValueInfo& info) { return info.name == name; })) {
-        Fail(fmt::format("'{}' is no detector that sluice knows: expected outputs 'boxes' and 'scores', found {}",
-                         options.model.model, ListValues(outputs)));
-      }
+    const auto format = FindFormat(session_.inputs(), session_.outputs(), session_.metadata());
+    if (!format) {
+      Fail(fmt::format(
+          "'{}' is no detector that sluice knows: expected one input [1, 3, H, W] and outputs 'boxes' and "
+          "'scores', or those of a YOLO model, found {} and {}",
+          options.model.model, ListValues(session_.inputs()), ListValues(session_.outputs())));
     }
-    if (session_.inputs().size() != 1 || session_.inputs()[0].shape.size() != 4 ||
-        session_.inputs()[0].shape[1] != 3) {
-      Fail(fmt::format("'{}': expected one input [1, 3, H, W], found {}", options.model.model,
-                       ListValues(session_.inputs())));
-    }
-    const auto labels = session_.metadata().find("labels");
-    if (!options.names.empty()) {
-      const std::vector<std::byte> bytes = ReadFile(options.names);
-      labels_ = ParseLabels(std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
-    } else if (labels != session_.metadata().end()) {
-      labels_ = ParseLabels(labels->second);
-    }
+    format_ = *format;
+    if (options.letterbox) format_.letterbox = true;
+    labels_ = LabelsOf(session_.metadata());
+    if (options.names.empty()) return;
+    const std::vector<std::byte> bytes = ReadFile(options.names);
+    labels_ = ParseLabels(std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
   }
 
   // Also the time that the model took, in milliseconds.
@@ -68,12 +63,18 @@ class Detector {
     const int height = input.shape[2] > 0 ? static_cast<int>(input.shape[2]) : kDefaultSize;
     const int width = input.shape[3] > 0 ? static_cast<int>(input.shape[3]) : kDefaultSize;
     Fit fit;
-    const Tensor tensor = PictureToTensor(Letterbox(picture, width, height, &fit), PictureOptions(), input);
+    const Picture fitted = FitInto(picture, width, height, &fit);
+    PictureOptions pixels;
+    if (format_.bytes) {
+      pixels.scale = {"1"};
+      pixels.color = "bgr";
+    }
+    const Tensor tensor = PictureToTensor(fitted, pixels, input);
     const Stopwatch watch;
-    NamedValues outputs = session_.Run({{input.name, tensor}});
+    const NamedValues outputs = session_.Run({{input.name, tensor}});
     ms = watch.ms();
-    std::vector<Detection> detections =
-        Decode(outputs["boxes"].tensor(), outputs["scores"].tensor(), options_.threshold, options_.nms);
+    const BoxesAndScores found = DecodeOutputs(format_, outputs, width, height);
+    std::vector<Detection> detections = Decode(found.boxes, found.scores, options_.threshold, options_.nms);
     MapBack(fit, picture.width, picture.height, detections);
     return detections;
   }
@@ -84,10 +85,52 @@ class Detector {
   }
 
  private:
+  Picture FitInto(const Picture& picture, int width, int height, Fit* fit) const {
+    if (format_.letterbox)
+      return Letterbox(picture, width, height, fit, format_.bytes ? Align::kCorner : Align::kMiddle);
+    *fit = {static_cast<double>(width) / picture.width, static_cast<double>(height) / picture.height, 0, 0};
+    return Resize(picture, width, height);
+  }
+
   const Options& options_;
   Session session_;
+  DetectorFormat format_;
   std::vector<std::string> labels_;
 };
+
+// The pictures that arguments name: files, folders (those directly in it) and patterns that no shell has
+// expanded.
+std::vector<std::string> FindPictures(const std::vector<std::string>& arguments) {
+  namespace fs = std::filesystem;
+  std::vector<std::string> pictures;
+  const auto add_folder = [&](const fs::path& folder, const std::string& pattern) {
+    std::vector<std::string> found;
+    std::error_code error;
+    for (const fs::directory_entry& entry : fs::directory_iterator(folder, error)) {
+      const std::string name = entry.path().filename().string(), extension = Extension(name);
+      const bool picture = extension == ".png" || extension == ".jpg" || extension == ".jpeg";
+      const bool wanted =
+          pattern.empty() ? picture : ::fnmatch(pattern.c_str(), name.c_str(), FNM_PERIOD) == 0;
+      if (wanted && entry.is_regular_file(error)) found.push_back(entry.path().string());
+    }
+    std::sort(found.begin(), found.end());
+    if (found.empty())
+      Fail(fmt::format("'{}' has no pictures{}", folder.string(),
+                       pattern.empty() ? "" : fmt::format(" like '{}'", pattern)));
+    pictures.insert(pictures.end(), found.begin(), found.end());
+  };
+  for (const std::string& argument : arguments) {
+    const fs::path path = argument;
+    if (fs::is_directory(path))
+      add_folder(path, "");
+    else if (!fs::exists(path) && argument.find_first_of("*?[") != std::string::npos) {
+      add_folder(path.has_parent_path() ? path.parent_path() : fs::path("."), path.filename().string());
+    } else {
+      pictures.push_back(argument);
+    }
+  }
+  return pictures;
+}
 
 void Draw(const Detector& detector, const std::vector<Detection>& detections, Picture& picture) {
   const int scale = std::max(1, std::max(picture.width, picture.height) / 500);
@@ -95,7 +138,8 @@ void Draw(const Detector& detector, const std::vector<Detection>& detections, Pi
   for (auto it = detections.rbegin(); it != detections.rend(); ++it) {
     const Rgb color = ColorOf(it->label);
     const int left = static_cast<int>(it->box[0]), top = static_cast<int>(it->box[1]);
-    DrawFrame(picture, left, top, static_cast<int>(it->box[2]), static_cast<int>(it->box[3]), 2 * scale, color);
+    DrawFrame(picture, left, top, static_cast<int>(it->box[2]), static_cast<int>(it->box[3]), 2 * scale,
+              color);
     const std::string text = fmt::format("{} {:.0f}%", detector.LabelOf(it->label), 100 * it->score);
     const int width = TextWidth(text, scale) + 2 * scale, height = TextHeight(scale) + 2 * scale;
     const int x = std::max(0, std::min(left, picture.width - width)), y = top >= height ? top - height : top;
@@ -111,12 +155,15 @@ class SavePath {
   SavePath(const std::string& save, size_t pictures)
       : save_(save), is_folder_(pictures > 1 || save.ends_with('/') || std::filesystem::is_directory(save)) {
     if (save_.empty()) return;
-    if (is_folder_) MakeDirectory(save_);
-    else CheckPicturePath(save_);
+    if (is_folder_)
+      MakeDirectory(save_);
+    else
+      CheckPicturePath(save_);
   }
   std::string For(const std::string& picture) {
     if (!is_folder_) return save_;
-    return fmt::format("{}/{}.png", save_, SafeFileName(std::filesystem::path(picture).stem().string(), taken_));
+    return fmt::format("{}/{}.png", save_,
+                       SafeFileName(std::filesystem::path(picture).stem().string(), taken_));
   }
 
  private:
@@ -136,17 +183,19 @@ Json ToJson(const Detector& detector, const std::string& picture, const std::vec
 
 int Run(const Options& options) {
   const Detector detector(options);
-  SavePath save(options.save, options.pictures.size());
+  const std::vector<std::string> pictures = FindPictures(options.pictures);
+  SavePath save(options.save, pictures.size());
   Json json = Json::array();
   Progress progress("detecting");
-  for (size_t i = 0; i < options.pictures.size(); ++i) {
-    const std::string& path = options.pictures[i];
-    progress.Show(static_cast<double>(i) / static_cast<double>(options.pictures.size()), path);
+  for (size_t i = 0; i < pictures.size(); ++i) {
+    const std::string& path = pictures[i];
+    progress.Show(static_cast<double>(i) / static_cast<double>(pictures.size()), path);
     Picture picture = ReadPicture(path);
     double ms = 0;
     const std::vector<Detection> detections = detector.Run(picture, ms);
     progress.Clear();
-    fmt::print("{}: {} object{} in {}\n", path, detections.size(), detections.size() == 1 ? "" : "s", FormatMs(ms));
+    fmt::print("{}: {} object{} in {}\n", path, detections.size(), detections.size() == 1 ? "" : "s",
+               FormatMs(ms));
     for (const Detection& detection : detections) {
       fmt::print("  {:<12} {:.2f}  box {:.0f} {:.0f} {:.0f} {:.0f}\n", detector.LabelOf(detection.label),
                  detection.score, detection.box[0], detection.box[1], detection.box[2], detection.box[3]);
@@ -170,15 +219,20 @@ Verb AddDetect(CLI::App& app) {
   CLI::App* verb = app.add_subcommand("detect", "Finds objects in pictures and draws their boxes");
   auto options = std::make_shared<Options>();
   AddModelOption(*verb, options->model);
-  verb->add_option("PICTURE", options->pictures, "JPEG or PNG files")->required();
-  verb->add_option("--save", options->save, "Picture file (or folder, for several pictures) with the boxes drawn");
+  verb->add_option("PICTURE", options->pictures, "JPEG or PNG files, folders of them, or patterns in quotes")
+      ->required();
+  verb->add_option("--save", options->save,
+                   "Picture file (or folder, for several pictures) with the boxes drawn");
   verb->add_option("--threshold", options->threshold, "Lowest score of a detection (0.25)")
       ->check(CLI::Range(0.0, 1.0));
   verb->add_option("--nms", options->nms, "Overlap from which the lesser of two of a class is dropped (0.45)")
       ->check(CLI::Range(0.0, 1.0));
   verb->add_option("--json", options->json, "File for the detections");
   verb->add_option("--names", options->names, "File with the names of the classes, one a line");
+  verb->add_flag("--letterbox", options->letterbox,
+                 "Keeps the picture's proportions where the model's kind stretches it");
   AddThreadsOption(*verb, options->model);
+  AddShapeOption(*verb, options->model);
   AddPassOptions(*verb, options->model);
   verb->footer("Example: sluice detect tools/data/shapes.onnx tools/data/shapes.png --save found.png");
   return {verb, [options] { return Run(*options); }};

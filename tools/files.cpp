@@ -50,6 +50,29 @@ void RemoveAndEnd(int signal_number) {
   ::raise(signal_number);
 }
 
+// The name of the file that is written in the place of `path` until it is complete. Removed at the end, and by a
+// signal, unless forgotten before. One at a time.
+class HalfFile {
+ public:
+  explicit HalfFile(const std::string& path) : name_(fmt::format("{}.{}.part", path, ::getpid())) {
+    if (name_.size() >= sizeof(half_file)) FailAt("write", path, ENAMETOOLONG);
+    std::memcpy(half_file, name_.c_str(), name_.size() + 1);
+    half_file_active = 1;
+  }
+  ~HalfFile() {
+    if (!half_file_active) return;
+    ::unlink(name_.c_str());
+    half_file_active = 0;
+  }
+  HalfFile(const HalfFile&) = delete;
+  HalfFile& operator=(const HalfFile&) = delete;
+  void Forget() { half_file_active = 0; }
+  const std::string& name() const { return name_; }
+
+ private:
+  std::string name_;
+};
+
 // 0, or the errno of the failure.
 int WriteAll(int fd, std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
@@ -86,33 +109,36 @@ std::vector<std::byte> ReadFile(const std::string& path) {
   return bytes;
 }
 
-void WriteFile(const std::string& path, std::span<const std::byte> bytes) {
+void WriteFileParts(const std::string& path, const std::function<void(const PutBytes&)>& write) {
+  // Throws where the bytes do not get there, so that `write` ends.
+  const auto put_to = [&](int fd) {
+    return [fd, &path](std::span<const std::byte> bytes) {
+      if (const int error = WriteAll(fd, bytes)) FailAt("write", path, error);
+    };
+  };
   struct stat info;
   if (::stat(path.c_str(), &info) == 0 && !S_ISREG(info.st_mode)) {
     // A pipe or a device: nothing to replace.
     Descriptor file(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
     if (file.get() < 0) FailAt("write", path, errno);
-    if (const int error = WriteAll(file.get(), bytes)) FailAt("write", path, error);
+    write(put_to(file.get()));
     return;
   }
-  const std::string temporary = fmt::format("{}.{}.part", path, ::getpid());
-  if (temporary.size() >= sizeof(half_file)) FailAt("write", path, ENAMETOOLONG);
-  std::memcpy(half_file, temporary.c_str(), temporary.size() + 1);
-  half_file_active = 1;
-  int error = 0;
-  {
-    Descriptor file(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
-    if (file.get() < 0) {
-      half_file_active = 0;
-      FailAt("write", path, errno);
-    }
-    error = WriteAll(file.get(), bytes);
-    if (file.Close() != 0 && error == 0) error = errno;
+  HalfFile half(path);
+  Descriptor file(::open(half.name().c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
+  if (file.get() < 0) {
+    const int error = errno;
+    half.Forget();
+    FailAt("write", path, error);
   }
-  if (error == 0 && ::rename(temporary.c_str(), path.c_str()) != 0) error = errno;
-  if (error != 0) ::unlink(temporary.c_str());
-  half_file_active = 0;
-  if (error != 0) FailAt("write", path, error);
+  write(put_to(file.get()));
+  if (file.Close() != 0) FailAt("write", path, errno);
+  if (::rename(half.name().c_str(), path.c_str()) != 0) FailAt("write", path, errno);
+  half.Forget();
+}
+
+void WriteFile(const std::string& path, std::span<const std::byte> bytes) {
+  WriteFileParts(path, [&](const PutBytes& put) { put(bytes); });
 }
 
 void WriteFile(const std::string& path, std::string_view text) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <set>
 #include <span>
 #include <string>
@@ -16,6 +17,10 @@ std::vector<std::byte> ReadFile(const std::string& path);
 // when the command is interrupted. Throws Error{kInvalidArgument} that names it.
 void WriteFile(const std::string& path, std::span<const std::byte> bytes);
 void WriteFile(const std::string& path, std::string_view text);
+// The same for content that comes in parts: `write` calls its argument with one after the other. An exception of
+// `write` leaves the old content.
+using PutBytes = std::function<void(std::span<const std::byte>)>;
+void WriteFileParts(const std::string& path, const std::function<void(const PutBytes&)>& write);
 
 // Makes a directory and those above it; fails unless files can be made in it.
 void MakeDirectory(const std::string& path);

@@ -1,9 +1,9 @@
 #include "tools/picture.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
-
-#include <fmt/format.h>
 
 #include "sluice/error.h"
 
@@ -23,7 +23,8 @@ Picture Resize(const Picture& picture, int width, int height) {
     for (int i = 0; i < to; ++i) {
       const double place = std::clamp((i + 0.5) * ratio - 0.5, 0.0, from - 1.0);
       const int first = static_cast<int>(place);
-      result[static_cast<size_t>(i)] = {first, std::min(first + 1, from - 1), static_cast<float>(place - first)};
+      result[static_cast<size_t>(i)] = {first, std::min(first + 1, from - 1),
+                                        static_cast<float>(place - first)};
     }
     return result;
   };
@@ -46,13 +47,14 @@ Picture Resize(const Picture& picture, int width, int height) {
   return result;
 }
 
-Picture Letterbox(const Picture& picture, int width, int height, Fit* fit) {
+Picture Letterbox(const Picture& picture, int width, int height, Fit* fit, Align align) {
   constexpr uint8_t kFill = 114;
   const double scale =
       std::min(static_cast<double>(width) / picture.width, static_cast<double>(height) / picture.height);
   const int inner_width = std::clamp(static_cast<int>(std::lround(picture.width * scale)), 1, width);
   const int inner_height = std::clamp(static_cast<int>(std::lround(picture.height * scale)), 1, height);
-  const int left = (width - inner_width) / 2, top = (height - inner_height) / 2;
+  const bool middle = align == Align::kMiddle;
+  const int left = middle ? (width - inner_width) / 2 : 0, top = middle ? (height - inner_height) / 2 : 0;
   const Picture inner = Resize(picture, inner_width, inner_height);
   Picture result(width, height);
   std::fill(result.rgb.begin(), result.rgb.end(), kFill);
@@ -60,8 +62,9 @@ Picture Letterbox(const Picture& picture, int width, int height, Fit* fit) {
     std::copy_n(inner.at(0, y), size_t{3} * static_cast<size_t>(inner_width), result.at(left, top + y));
   }
   if (fit != nullptr) {
-    *fit = {static_cast<double>(inner_width) / picture.width, static_cast<double>(inner_height) / picture.height,
-            static_cast<double>(left), static_cast<double>(top)};
+    *fit = {static_cast<double>(inner_width) / picture.width,
+            static_cast<double>(inner_height) / picture.height, static_cast<double>(left),
+            static_cast<double>(top)};
   }
   return result;
 }

@@ -15,7 +15,8 @@ struct Picture {
   std::vector<uint8_t> rgb;
 
   Picture() = default;
-  Picture(int w, int h) : width(w), height(h), rgb(size_t{3} * static_cast<size_t>(w) * static_cast<size_t>(h)) {}
+  Picture(int w, int h)
+      : width(w), height(h), rgb(size_t{3} * static_cast<size_t>(w) * static_cast<size_t>(h)) {}
   uint8_t* at(int x, int y) { return &rgb[3 * (static_cast<size_t>(y) * static_cast<size_t>(width) + x)]; }
   const uint8_t* at(int x, int y) const {
     return &rgb[3 * (static_cast<size_t>(y) * static_cast<size_t>(width) + x)];
@@ -50,7 +51,10 @@ struct Fit {
   double top = 0;
 };
 
-// The picture in the middle of width x height, as large as its proportions allow, on grey 114.
-Picture Letterbox(const Picture& picture, int width, int height, Fit* fit = nullptr);
+// The picture in width x height, as large as its proportions allow, on grey 114: in the middle or in the left
+// upper corner.
+enum class Align { kMiddle, kCorner };
+Picture Letterbox(const Picture& picture, int width, int height, Fit* fit = nullptr,
+                  Align align = Align::kMiddle);
 
 }  // namespace sluice::tools

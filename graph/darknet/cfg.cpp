@@ -1,0 +1,164 @@
+#include "graph/darknet/cfg.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+
+#include "sluice/error.h"
+
+namespace sluice::darknet {
+namespace {
+
+[[noreturn]] void FailAt(const std::string& file, int line, const std::string& message) {
+  throw Error(ErrorCode::kInvalidModel, file + ":" + std::to_string(line) + ": " + message);
+}
+
+// Messages quote what they find, and files may hold anything.
+std::string Quote(std::string_view text) {
+  constexpr size_t kMost = 60;
+  std::string quoted = "'";
+  for (char c : text.substr(0, kMost)) quoted += c >= 32 && c < 127 ? c : '?';
+  return quoted + (text.size() > kMost ? "...'" : "'");
+}
+
+template <typename T>
+bool ParseWhole(std::string_view text, T& value) {
+  if (!text.empty() && text[0] == '+') text.remove_prefix(1);
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size()) return false;
+  if constexpr (std::is_floating_point_v<T>) return std::isfinite(value);
+  return true;
+}
+
+std::vector<std::string_view> SplitList(std::string_view text) {
+  std::vector<std::string_view> parts;
+  for (size_t begin = 0; begin <= text.size();) {
+    const size_t end = std::min(text.find(',', begin), text.size());
+    // A comma at the end is common.
+    if (end > begin || end < text.size()) parts.push_back(text.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return parts;
+}
+
+}  // namespace
+
+void Section::Add(const std::string& key, const std::string& value, int line) {
+  if (!entries_.emplace(key, Entry{value, line}).second)
+    FailAt(file_, line, "[" + name_ + "] " + key + ": stated twice");
+}
+
+const Section::Entry* Section::Find(std::string_view key) const {
+  const auto found = entries_.find(key);
+  if (found == entries_.end()) return nullptr;
+  found->second.read = true;
+  return &found->second;
+}
+
+void Section::Fail(std::string_view key, const std::string& message) const {
+  const auto found = entries_.find(key);
+  FailAt(file_, found == entries_.end() ? line_ : found->second.line,
+         "[" + name_ + "] " + (key.empty() ? "" : std::string(key) + ": ") + message);
+}
+
+int64_t Section::Int(std::string_view key, int64_t fallback, int64_t least) const {
+  const Entry* entry = Find(key);
+  if (entry == nullptr) return fallback;
+  int64_t value = 0;
+  if (!ParseWhole(std::string_view(entry->value), value))
+    Fail(key, "expected an integer, found " + Quote(entry->value));
+  // No size of a network needs more, and sums of such stay far from overflow.
+  constexpr int64_t kMost = int64_t{1} << 31;
+  if (value < least || value > kMost || value < -kMost) {
+    Fail(key, "expected " +
+                  (least == INT64_MIN ? std::string("a number") : "at least " + std::to_string(least)) +
+                  (value > kMost ? " and at most " + std::to_string(kMost) : "") + ", found " + entry->value);
+  }
+  return value;
+}
+
+int64_t Section::Int(std::string_view key) const {
+  if (!Has(key)) Fail(key, "missing");
+  return Int(key, 0);
+}
+
+float Section::Float(std::string_view key, float fallback) const {
+  const Entry* entry = Find(key);
+  if (entry == nullptr) return fallback;
+  float value = 0;
+  if (!ParseWhole(std::string_view(entry->value), value))
+    Fail(key, "expected a number, found " + Quote(entry->value));
+  return value;
+}
+
+std::string Section::String(std::string_view key, std::string_view fallback) const {
+  const Entry* entry = Find(key);
+  return entry == nullptr ? std::string(fallback) : entry->value;
+}
+
+std::vector<int64_t> Section::Ints(std::string_view key) const {
+  std::vector<int64_t> values;
+  const Entry* entry = Find(key);
+  if (entry == nullptr) return values;
+  for (std::string_view part : SplitList(entry->value)) {
+    int64_t value = 0;
+    if (!ParseWhole(part, value)) Fail(key, "expected integers, found " + Quote(entry->value));
+    values.push_back(value);
+  }
+  return values;
+}
+
+std::vector<float> Section::Floats(std::string_view key) const {
+  std::vector<float> values;
+  const Entry* entry = Find(key);
+  if (entry == nullptr) return values;
+  for (std::string_view part : SplitList(entry->value)) {
+    float value = 0;
+    if (!ParseWhole(part, value)) Fail(key, "expected numbers, found " + Quote(entry->value));
+    values.push_back(value);
+  }
+  return values;
+}
+
+void Section::Ignore(std::initializer_list<std::string_view> keys) const {
+  for (std::string_view key : keys) Find(key);
+}
+
+void Section::CheckAllRead() const {
+  for (const auto& [key, entry] : entries_) {
+    if (!entry.read) Fail(key, "unknown key");
+  }
+}
+
+std::vector<Section> ParseCfg(std::string_view text, const std::string& file) {
+  std::vector<Section> sections;
+  int number = 0;
+  for (size_t begin = 0; begin < text.size();) {
+    const size_t end = std::min(text.find('\n', begin), text.size());
+    ++number;
+    std::string line;
+    for (char c : text.substr(begin, end - begin)) {
+      if (c != ' ' && c != '\t' && c != '\r') line += c;
+    }
+    begin = end + 1;
+    if (line.empty() || line[0] == '#' || line[0] == ';') continue;
+    // Some files comment what follows a value.
+    if (const size_t comment = line.find('#'); comment != std::string::npos) line.resize(comment);
+    if (line[0] == '[') {
+      if (line.size() < 3 || line.back() != ']')
+        FailAt(file, number, "expected [section], found " + Quote(line));
+      sections.emplace_back(file, line.substr(1, line.size() - 2), number);
+      continue;
+    }
+    const size_t equals = line.find('=');
+    if (equals == std::string::npos || equals == 0)
+      FailAt(file, number, "expected key=value, found " + Quote(line));
+    if (sections.empty()) FailAt(file, number, "key=value before the first [section]");
+    sections.back().Add(line.substr(0, equals), line.substr(equals + 1), number);
+  }
+  if (sections.empty())
+    throw Error(ErrorCode::kInvalidModel, file + ": no [section]; this is no Darknet configuration");
+  return sections;
+}
+
+}  // namespace sluice::darknet

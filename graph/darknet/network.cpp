@@ -1,0 +1,115 @@
+#include "graph/darknet/network.h"
+
+#include <cmath>
+#include <map>
+
+namespace sluice::darknet {
+namespace {
+
+// .00001f in Darknet's normalize_cpu.
+constexpr float kEpsilon = 1e-5f;
+
+std::map<std::string, SectionBuilder>& Builders() {
+  static std::map<std::string, SectionBuilder> builders;
+  return builders;
+}
+
+}  // namespace
+
+RegisterSection::RegisterSection(std::initializer_list<const char*> names, SectionBuilder builder) {
+  for (const char* name : names) Builders()[name] = builder;
+}
+
+SectionBuilder FindSection(const std::string& name) {
+  const auto found = Builders().find(name);
+  return found == Builders().end() ? nullptr : found->second;
+}
+
+std::string KnownSections() {
+  std::string names;
+  for (const auto& [name, builder] : Builders()) names += (names.empty() ? "" : ", ") + name;
+  return names;
+}
+
+const Layer& Network::At(const Section& section, std::string_view key, int64_t index) const {
+  const int64_t here = static_cast<int64_t>(layers.size());
+  const int64_t absolute = index < 0 ? here + index : index;
+  if (absolute < 0 || absolute >= here) {
+    section.Fail(key, "expected a layer before this one (" + std::to_string(here) + "), found " +
+                          std::to_string(index));
+  }
+  return layers[static_cast<size_t>(absolute)];
+}
+
+int64_t OutputSize(const Section& section, int64_t in, int64_t pad, int64_t size, int64_t stride) {
+  if (in + pad < size) {
+    section.Fail("size", "a window of " + std::to_string(size) + " does not fit into " + std::to_string(in) +
+                             " with padding " + std::to_string(pad));
+  }
+  return (in + pad - size) / stride + 1;
+}
+
+Normalization TakeNormalization(Network& net, Tensor bias, int64_t channels) {
+  Normalization norm;
+  norm.bias = std::move(bias);
+  norm.scale = net.weights.TakeNear({channels}, 1.0f, 0.1f);
+  norm.mean = net.weights.TakeNear({channels}, 0.0f, 0.1f);
+  norm.variance = net.weights.TakeNear({channels}, 1.0f, 0.05f);
+  return norm;
+}
+
+ValueId Normalize(Network& net, ValueId x, const Normalization& norm) {
+  GraphBuilder& b = net.build;
+  return b.Op("BatchNormalization",
+              {x, b.Constant("scale", norm.scale), b.Constant("bias", norm.bias),
+               b.Constant("mean", norm.mean), b.Constant("variance", norm.variance)},
+              {{"epsilon", kEpsilon}});
+}
+
+Tensor Fold(const Normalization& norm, int axis, Tensor& weights) {
+  const auto channels = weights.shape()[static_cast<size_t>(axis)];
+  const auto scale = norm.scale.values<float>(), mean = norm.mean.values<float>(),
+             variance = norm.variance.values<float>(), shift = norm.bias.values<float>();
+  std::vector<float> factors(static_cast<size_t>(channels));
+  Tensor bias(DataType::kFloat, {channels});
+  for (size_t i = 0; i < factors.size(); ++i) {
+    const double factor =
+        static_cast<double>(scale[i]) / std::sqrt(static_cast<double>(variance[i]) + kEpsilon);
+    factors[i] = static_cast<float>(factor);
+    bias.mutable_values<float>()[i] = static_cast<float>(shift[i] - factor * mean[i]);
+  }
+  const int64_t outer = axis == 0 ? 1 : weights.shape()[0],
+                inner = weights.num_elements() / (outer * channels);
+  Tensor scaled(DataType::kFloat, weights.shape());
+  const float* from = static_cast<const float*>(weights.data());
+  float* to = static_cast<float*>(scaled.mutable_data());
+  for (int64_t i = 0; i < outer * channels; ++i) {
+    const float factor = factors[static_cast<size_t>(i % channels)];
+    for (int64_t j = 0; j < inner; ++j) *to++ = *from++ * factor;
+  }
+  weights = std::move(scaled);
+  return bias;
+}
+
+Layer Blur(Network& net, const Section& section, const Layer& x, int64_t kind, int64_t stride_x,
+           int64_t stride_y) {
+  const bool binomial = kind != 2;
+  const int64_t size = binomial ? 3 : 2, pad = size == 3 ? 1 : 0;
+  std::vector<float> kernel(4, 0.25f);
+  if (binomial)
+    kernel = {1 / 16.f, 2 / 16.f, 1 / 16.f, 2 / 16.f, 4 / 16.f, 2 / 16.f, 1 / 16.f, 2 / 16.f, 1 / 16.f};
+  Tensor weights(DataType::kFloat, {x.c, 1, size, size});
+  auto values = weights.mutable_values<float>();
+  for (size_t i = 0; i < values.size(); ++i) values[i] = kernel[i % kernel.size()];
+  Layer y = x;
+  y.h = OutputSize(section, x.h, 2 * pad, size, stride_y);
+  y.w = OutputSize(section, x.w, 2 * pad, size, stride_x);
+  y.value = net.build.Op("Conv", {x.value, net.build.Constant("blur", std::move(weights))},
+                         {{"kernel_shape", std::vector<int64_t>{size, size}},
+                          {"strides", std::vector<int64_t>{stride_y, stride_x}},
+                          {"pads", std::vector<int64_t>(4, pad)},
+                          {"group", x.c}});
+  return y;
+}
+
+}  // namespace sluice::darknet

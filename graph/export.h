@@ -1,0 +1,36 @@
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <span>
+#include <string>
+
+#include "graph/graph.h"
+
+namespace sluice {
+
+// Takes the next bytes of a file.
+using ByteSink = std::function<void(std::span<const std::byte>)>;
+
+struct ExportOptions {
+  // Where constants of external_from_bytes and more go; none: everything is in the model. Models of 2 GB and
+  // more need it, since protobuf allows no larger message.
+  ByteSink external;
+  std::string external_name;  // of that file, beside the model
+  int64_t external_from_bytes = 1024;
+};
+
+// Writes the graph as an ONNX model of the operators and versions that its nodes have; post-ops become nodes
+// of their own. Constants go from where they are to the sink, without a copy. Throws Error{kUnsupported} for
+// nodes whose version is not the one that the graph's opset selects, Error{kInvalidArgument} for models that
+// are too large; before anything is written.
+void ExportOnnx(const Graph& graph, const ByteSink& model, const ExportOptions& options = {});
+
+// The same as bytes, for small models.
+std::string ExportOnnxBytes(const Graph& graph);
+
+// Writes post-ops as standard nodes of the graph's opset after their node, nested graphs included.
+// Throws Error{kUnsupported} where the opset has no operators for one.
+void UnfusePostOps(Graph& graph);
+
+}  // namespace sluice

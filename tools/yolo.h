@@ -1,0 +1,52 @@
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "sluice/session.h"
+
+namespace sluice::tools {
+
+// What the outputs of a detector mean, recognised from their names and shapes and from the model's metadata.
+struct DetectorFormat {
+  enum class Kind {
+    kBoxes,    // `boxes` [1, K, 4] in pixels (left, top, right, bottom), `scores` [1, K, C]
+    kDecoded,  // `boxes` [N, 4], `scores` [N], `classes` [N] after suppression: sluice convert --decode
+    kDarknet,  // heads [1, anchors * (5 + C), h, w] after their activations: sluice convert
+    kYolo8,    // Ultralytics 8 and later: [1, 4 + C, K], centre and size in pixels, then scores
+    kYolo5,    // Ultralytics 5: [1, K, 5 + C], centre and size in pixels, objectness, scores
+    kYoloX,    // [1, K, 5 + C], offsets from cells of strides 8, 16 and 32, logarithms of sizes, scores
+  };
+  struct Head {
+    std::string output;
+    int64_t classes = 0;
+    bool new_coords = false;     // sizes are (2 x)^2 * anchor, otherwise exp(x) * anchor
+    std::vector<float> anchors;  // width and height of each in pixels of the input
+  };
+  Kind kind = Kind::kBoxes;
+  std::string output;       // of the kinds with one
+  std::vector<Head> heads;  // kDarknet
+  bool letterbox = true;    // otherwise pictures are stretched
+  bool bytes = false;       // pixels go in as 0 to 255, blue first, put into the left upper corner
+};
+
+// Nothing where the model is no detector that is known here. Throws Error{kInvalidModel} for metadata that do
+// not fit.
+std::optional<DetectorFormat> FindFormat(const std::vector<ValueInfo>& inputs,
+                                         const std::vector<ValueInfo>& outputs,
+                                         const std::map<std::string, std::string>& metadata);
+
+// Boxes [1, K, 4] in pixels of the input and scores [1, K, C] of a run with a picture of width x height.
+// Throws Error{kInvalidArgument} for outputs of other shapes than their format has.
+struct BoxesAndScores {
+  Tensor boxes, scores;
+};
+BoxesAndScores DecodeOutputs(const DetectorFormat& format, const NamedValues& outputs, int width, int height);
+
+// Names of the classes in the metadata: `labels` of sluice, `names` of Ultralytics; empty where there are
+// none.
+std::vector<std::string> LabelsOf(const std::map<std::string, std::string>& metadata);
+
+}  // namespace sluice::tools
