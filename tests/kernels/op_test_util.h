@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 #include <random>
 #include <string>
@@ -50,7 +51,10 @@ inline std::vector<Value> RunOp(const OpCase& c) {
 
 template <typename T>
 Tensor Make(const Shape& shape, std::initializer_list<T> values) {
-  return Tensor::From<T>(shape, std::span<const T>(values.begin(), values.size()));
+  CheckElementCount(shape, values.size());
+  Tensor result(kDataType<T>, shape);
+  std::copy(values.begin(), values.end(), static_cast<T*>(result.mutable_data()));
+  return result;
 }
 inline Tensor F(const Shape& shape, std::initializer_list<float> values) { return Make<float>(shape, values); }
 inline Tensor I(const Shape& shape, std::initializer_list<int64_t> values) {
