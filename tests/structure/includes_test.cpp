@@ -79,6 +79,7 @@ TEST(Includes, ThirdPartiesStayBehindTheirFences) {
       {R"((tbb|oneapi/tbb)/.*)", {"kernels/parallel.cpp", "runtime/executor.cpp", "runtime/thread_pool."}},
       {R"(hwy/.*)", {"kernels/simd/"}},
       {R"(omp\.h)", {"kernels/onednn/"}},
+      {R"(re2/.*)", {"kernels/ops/regex_full_match.cpp"}},
   };
   for (const std::string folder : {"graph", "kernels", "runtime", "tools"}) {
     for (const Include& include : IncludesBelow(folder)) {

@@ -46,5 +46,29 @@ TEST(TfIdf, CountsGrams) {
   ExpectRefused({"TfIdfVectorizer", 9, bad, {I({1}, {5})}}, "ngram_counts do not fit the pool");
 }
 
+TEST(RegexFullMatch, MatchesWholeStrings) {
+  const auto match = [](const std::string& pattern, std::initializer_list<std::string> strings) {
+    const auto count = static_cast<int64_t>(strings.size());
+    return RunOp({"RegexFullMatch", 20, {{"pattern", pattern}}, {Make<std::string>({count}, strings)}})[0];
+  };
+  ExpectTensor(match(R"(www\.[\w.-]+\.\bcom\b)", {"www.google.com", "www.facebook.com", "www.bbc.co.uk"}),
+               Make<bool>({3}, {true, true, false}));
+  ExpectTensor(match("a|ab", {"ab", "a", "", "abc"}), Make<bool>({4}, {true, true, false, false}));
+  ExpectTensor(match("(?i)\\p{Greek}+.", {"\u03b1\u03b2\u00e4"}), Make<bool>({1}, {true}));
+  ExpectTensor(match("x", {}), Make<bool>({0}, {}));
+  // Takes exponential time where matching goes back and tries again.
+  ExpectTensor(match("(a*)*(a*)*(a|aa)+b", {std::string(20000, 'a')}), Make<bool>({1}, {false}));
+}
+
+TEST(RegexFullMatch, Refuses) {
+  const Tensor x = Make<std::string>({1}, {"a"});
+  ExpectRefused({"RegexFullMatch", 20, {{"pattern", std::string("(")}}, {x}}, "pattern '('");
+  ExpectRefused({"RegexFullMatch", 20, {{"pattern", std::string("(a)\\1")}}, {x}}, "invalid escape sequence");
+  ExpectRefused({"RegexFullMatch", 20, {{"pattern", std::string("((x{1000}){1000}){1000}")}}, {x}},
+                "pattern");
+  ExpectRefused({"RegexFullMatch", 20, {}, {x}}, "pattern");
+  ExpectRefused({"RegexFullMatch", 20, {{"pattern", std::string("a")}}, {F({1}, {1})}}, "expected string");
+}
+
 }  // namespace
 }  // namespace sluice::test
