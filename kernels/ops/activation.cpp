@@ -63,13 +63,13 @@ struct Elu : WithAlphaBeta<Defaults> {
   }
 };
 
-// max(0, x) + min(0, alpha (exp(x / alpha) - 1))
+// max(0, x) + min(0, alpha (exp(x / alpha) - 1)); NaN stays.
 struct Celu : WithAlphaBeta<Defaults> {
   using WithAlphaBeta::WithAlphaBeta;
   template <typename T>
   T operator()(T x) const {
     const T a = static_cast<T>(alpha);
-    return std::max(T(0), x) + std::min(T(0), a * std::expm1(x / a));
+    return std::max(x, T(0)) + std::min(T(0), a * std::expm1(x / a));
   }
 };
 
