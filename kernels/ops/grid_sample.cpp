@@ -12,6 +12,9 @@
 namespace sluice {
 namespace {
 
+// Whole numbers are exact up to here.
+constexpr double kFar = 1e15;
+
 enum class Padding { kZeros, kBorder, kReflection };
 
 // Where one spatial axis is sampled, and with which weights.
@@ -34,16 +37,14 @@ struct GridAxis {
     return from_low ? low() + rest : high() - rest;
   }
 
-  // The position in elements that a grid value means, brought inside where the padding says so. Whatever is
-  // no finite number or far away becomes a place outside.
+  // The position in elements that a grid value means. What is no finite number or far away becomes a place
+  // outside. Padding belongs to the elements, as in PyTorch, from where the operator comes: cubic
+  // interpolation just outside of a border mixes elements inside.
   double Position(double value, bool nearest) const {
     const double last = static_cast<double>(size) - 1;
     double at = align_corners ? (value + 1) / 2 * last : ((value + 1) * static_cast<double>(size) - 1) / 2;
-    if (!(std::abs(at) < 1e15)) at = at > 0 ? 1e15 : -1e15;
-    if (nearest) at = std::nearbyint(at);
-    if (at >= low() && at <= high()) return at;
-    if (padding == Padding::kBorder) return std::min(std::max(at, 0.0), std::max(last, 0.0));
-    return padding == Padding::kReflection ? Reflected(at) : at;
+    if (!(std::abs(at) < kFar)) at = at > 0 ? kFar : -kFar;
+    return nearest ? std::nearbyint(at) : at;
   }
 
   // The element at a whole position; -1 for none.

@@ -30,9 +30,6 @@ class Reference {
     const double n = static_cast<double>(size);
     double at = align_ ? (v + 1) / 2 * (n - 1) : ((v + 1) * n - 1) / 2;
     if (taps_ == 1) at = std::nearbyint(at);
-    const bool inside = align_ ? at >= 0 && at <= n - 1 : at >= -0.5 && at <= n - 0.5;
-    if (padding_ == "border" && !inside) at = std::min(std::max(at, 0.0), n - 1);
-    if (padding_ == "reflection") at = Mirror(at, size);
     return at;
   }
   double Weight(double distance) const {
