@@ -21,7 +21,8 @@ int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 bool Joins(const Axis& outer, const Axis& inner) {
   return outer.a == inner.a * inner.size && outer.b == inner.b * inner.size &&
-         outer.c == inner.c * inner.size && outer.d == inner.d * inner.size;
+         outer.c == inner.c * inner.size && outer.d == inner.d * inner.size &&
+         outer.e == inner.e * inner.size;
 }
 
 std::vector<Axis> Merged(const std::vector<Axis>& axes) {
@@ -94,12 +95,15 @@ Contraction::Contraction(std::vector<Axis> batch_axes, std::vector<Axis> m_axes,
   b_batch = OffsetsOf(batch_axes, &Axis::b);
   c_batch = OffsetsOf(batch_axes, &Axis::c);
   d_batch = OffsetsOf(batch_axes, &Axis::d);
+  e_batch = OffsetsOf(batch_axes, &Axis::e);
   a_m = OffsetsOf(m_axes, &Axis::a);
   c_m = OffsetsOf(m_axes, &Axis::c);
   d_m = OffsetsOf(m_axes, &Axis::d);
+  e_m = OffsetsOf(m_axes, &Axis::e);
   b_n = OffsetsOf(n_axes, &Axis::b);
   c_n = OffsetsOf(n_axes, &Axis::c);
   d_n = OffsetsOf(n_axes, &Axis::d);
+  e_n = OffsetsOf(n_axes, &Axis::e);
   if (k == 0) return;
   a_k = OffsetsOf(k_axes, &Axis::a);
   b_k = OffsetsOf(k_axes, &Axis::b);

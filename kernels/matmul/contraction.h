@@ -32,10 +32,10 @@ class Offsets {
 // c[b, i, j] = sum over p of a[b, i, p] * b[b, p, j], where batch, i, j and p each stand for any number of
 // axes with any strides: all products of two tensors.
 struct Contraction {
-  // One axis and its strides in the two factors, the result and an addend that broadcasts to the result.
-  // What has no stride in one of them has 0 there.
+  // One axis and its strides in the two factors, in the result, and in two more tensors that broadcast to the
+  // result (an addend; what scales rows and columns). What has no stride in one of them has 0 there.
   struct Axis {
-    int64_t size = 1, a = 0, b = 0, c = 0, d = 0;
+    int64_t size = 1, a = 0, b = 0, c = 0, d = 0, e = 0;
   };
 
   Contraction() = default;
@@ -49,6 +49,7 @@ struct Contraction {
   Offsets b_batch, b_k, b_n;
   Offsets c_batch, c_m, c_n;
   Offsets d_batch, d_m, d_n;
+  Offsets e_batch, e_m, e_n;
 
   bool has_output() const { return batch > 0 && m > 0 && n > 0; }
   int64_t flops() const;

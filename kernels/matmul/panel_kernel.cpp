@@ -52,8 +52,8 @@ class PanelMatMul : public Kernel {
     };
     product_.RunTile<Sum>(
         tile, ctx.scratch<std::byte>(), reinterpret_cast<const Sum*>(a), panels,
-        [a](int64_t offset, int64_t) { return static_cast<Sum>(a[offset]); },
-        [b](int64_t offset, int64_t) { return static_cast<Sum>(b[offset]); }, store);
+        [a](int64_t offset, int64_t, int64_t) { return static_cast<Sum>(a[offset]); },
+        [b](int64_t offset, int64_t, int64_t) { return static_cast<Sum>(b[offset]); }, store);
   }
 
  private:

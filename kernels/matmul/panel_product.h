@@ -69,9 +69,9 @@ class PanelProduct {
     int64_t ld;
   };
 
-  // load_a(offset, row), load_b(offset, column): elements as Sum; `a` is used instead of load_a where a is
-  // read directly, `panels` instead of load_b where b is packed. store(const Part&, Sum* sums) may change
-  // sums.
+  // load_a(offset, row, batch), load_b(offset, column, batch): elements as Sum; `a` is used instead of load_a
+  // where a is read directly, `panels` instead of load_b where b is packed. store(const Part&, Sum* sums) may
+  // change sums.
   template <typename Sum, typename LoadA, typename LoadB, typename Store>
   void RunTile(int64_t index, std::byte* scratch, const Sum* a, const Sum* panels, const LoadA& load_a,
                const LoadB& load_b, const Store& store) const {
@@ -97,7 +97,7 @@ class PanelProduct {
               problem.a_row = c_.a_m.stride();
               problem.a_col = c_.a_k.stride();
             } else {
-              LoadRows(m, k, a_at, load_a, a_block);
+              LoadRows(m, k, batch, load_a, a_block);
               problem.a_row = problem.k;
             }
             if (packed_b_) {
@@ -107,7 +107,8 @@ class PanelProduct {
               if (c_.k > k_step_ || i == tile.m.begin) {
                 PackPanels(
                     c_.b_k, c_.b_n, k, n,
-                    [&](int64_t offset, int64_t column) { return load_b(b_at + offset, column); }, b_block);
+                    [&](int64_t offset, int64_t column) { return load_b(b_at + offset, column, batch); },
+                    b_block);
               }
               problem.panel_stride = problem.k * width_;
             }
@@ -127,11 +128,11 @@ class PanelProduct {
   PanelProduct(Contraction c, int64_t sum_bytes, int64_t width, bool direct_a, bool packed_b);
 
   template <typename Sum, typename LoadA>
-  void LoadRows(Range m, Range k, int64_t a_at, const LoadA& load_a, Sum* to) const {
+  void LoadRows(Range m, Range k, int64_t batch, const LoadA& load_a, Sum* to) const {
     for (int64_t i = m.begin; i < m.end; ++i) {
-      const int64_t row = a_at + c_.a_m[i];
+      const int64_t row = c_.a_batch[batch] + c_.a_m[i];
       ForEachOffset(c_.a_k, k.begin, k.end - k.begin,
-                    [&](int64_t p, int64_t offset) { to[p] = load_a(row + offset, i); });
+                    [&](int64_t p, int64_t offset) { to[p] = load_a(row + offset, i, batch); });
       to += k.end - k.begin;
     }
   }

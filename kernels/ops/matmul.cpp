@@ -1,7 +1,7 @@
+#include "kernels/matmul/geometry.h"
 #include "kernels/matmul/panel_kernel.h"
 #include "kernels/onednn/matmul_kernel.h"
 #include "kernels/ops/params.h"
-#include "kernels/strided_copy.h"
 
 // MatMul (1, 9, 13): numpy's matmul. Gemm (1, 6, 7, 9, 11, 13): alpha * A' B' + beta * C with matrices that
 // may be transposed. Every numeric type; integers wrap around.
@@ -11,53 +11,14 @@ namespace {
 
 using Axis = Contraction::Axis;
 
-void CheckInner(const InferContext& ctx, const Dim& a, const Dim& b) {
-  if (a.known() && b.known() && a.value() != b.value()) {
-    ctx.Fail("inputs " + ToString(ctx.shape(0)) + " and " + ToString(ctx.shape(1)) +
-             " do not fit: inner sizes are " + std::to_string(a.value()) + " and " +
-             std::to_string(b.value()));
-  }
-}
-
 void InferMatMul(InferContext& ctx) {
   CheckSameType(ctx);
-  SymShape a = ctx.shape(0), b = ctx.shape(1);
-  if (a.empty() || b.empty()) ctx.Fail("an input is a scalar, expected rank 1 or more");
-  CheckInner(ctx, a.back(), b[b.size() < 2 ? 0 : b.size() - 2]);
-  const bool row = a.size() > 1, column = b.size() > 1;
-  const Dim m = row ? a[a.size() - 2] : Dim(), n = b.back();
-  a.resize(row ? a.size() - 2 : 0);
-  b.resize(column ? b.size() - 2 : 0);
-  SymShape shape = ctx.Broadcast(a, b);
-  if (row) shape.push_back(m);
-  if (column) shape.push_back(n);
-  ctx.SetOutput(0, ctx.dtype(0), std::move(shape));
+  ctx.SetOutput(0, ctx.dtype(0), InferMatMulShape(ctx, 0, 1));
 }
 
 MatMulSpec ReadMatMul(const PrepareContext& ctx) {
-  Shape a = ctx.shape(0), b = ctx.shape(1);
-  if (a.size() == 1) a.insert(a.begin(), 1);
-  if (b.size() == 1) b.push_back(1);
-  const Shape a_strides = RowMajorStrides(a), b_strides = RowMajorStrides(b);
-  const size_t ra = a.size(), rb = b.size(), axes = std::max(ra, rb) - 2;
-  const int64_t m = a[ra - 2], n = b[rb - 1], k = a[ra - 1];
-  std::vector<Axis> batch(axes);
-  int64_t step = m * n;
-  for (size_t i = axes; i-- > 0;) {
-    // Counted from the last batch axis.
-    const size_t back = axes - i + 2;
-    Axis& axis = batch[i];
-    const int64_t in_a = back <= ra ? a[ra - back] : 1, in_b = back <= rb ? b[rb - back] : 1;
-    axis.size = in_a == 1 ? in_b : in_a;
-    axis.a = in_a == 1 ? 0 : a_strides[ra - back];
-    axis.b = in_b == 1 ? 0 : b_strides[rb - back];
-    axis.c = step;
-    step *= axis.size;
-  }
   MatMulSpec spec;
-  spec.product = Contraction(std::move(batch), {{.size = m, .a = a_strides[ra - 2], .c = n}},
-                             {{.size = n, .b = b_strides[rb - 1], .c = 1}},
-                             {{.size = k, .a = a_strides[ra - 1], .b = b_strides[rb - 2]}});
+  spec.product = MatMulContraction(ctx.shape(0), ctx.shape(1));
   return spec;
 }
 
@@ -70,7 +31,7 @@ void InferGemm(InferContext& ctx) {
   }
   const SymShape &a = ctx.shape(0), &b = ctx.shape(1);
   const bool trans_a = ctx.attrs().Int("transA", 0) != 0, trans_b = ctx.attrs().Int("transB", 0) != 0;
-  CheckInner(ctx, a[trans_a ? 0 : 1], b[trans_b ? 1 : 0]);
+  CheckInnerSizes(ctx, a[trans_a ? 0 : 1], b[trans_b ? 1 : 0]);
   const SymShape shape = {a[trans_a ? 1 : 0], b[trans_b ? 0 : 1]};
   if (ctx.has_input(2)) {
     const SymShape& c = ctx.shape(2);
