@@ -1,5 +1,7 @@
 #include "kernels/quantized.h"
 
+#include "kernels/narrow.h"
+
 namespace sluice {
 namespace {
 
@@ -38,17 +40,20 @@ IntegerRange IntegerRangeOf(DataType type) {
   return range;
 }
 
-bool IsQuantizedType(DataType type) { return PackedBits(type) > 0 || Contains(Bytes(), type); }
+bool IsQuantizedType(DataType type) { return IsNarrow(type) || Contains(Bytes(), type); }
+
+bool IsNarrowFloat(DataType type) { return IsNarrow(type) && PackedBits(type) == 0; }
+
+void StoreNarrowFloats(DataType type, const float* values, bool saturate, int64_t begin, int64_t count,
+                       void* data) {
+  for (int64_t i = 0; i < count; ++i) {
+    StoreNarrowBits(type, data, begin + i, EncodeNarrow(type, values[i], saturate));
+  }
+}
 
 void LoadAsFloat(DataType type, const void* data, int64_t begin, int64_t count, float* to) {
-  if (const int bits = PackedBits(type); bits > 0) {
-    const auto* bytes = static_cast<const uint8_t*>(data);
-    const int per_byte = 8 / bits, wrap = IsSigned(type) ? 1 << (bits - 1) : 0;
-    for (int64_t i = 0; i < count; ++i) {
-      const int64_t at = begin + i;
-      const int value = bytes[at / per_byte] >> (at % per_byte * bits) & ((1 << bits) - 1);
-      to[i] = static_cast<float>((value ^ wrap) - wrap);
-    }
+  if (IsNarrow(type)) {
+    for (int64_t i = 0; i < count; ++i) to[i] = DecodeNarrow(type, LoadNarrowBits(type, data, begin + i));
     return;
   }
   Dispatch(Loadable(), type, [&](auto tag) {

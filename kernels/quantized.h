@@ -25,9 +25,15 @@ void LoadAsFloat(DataType type, const void* data, int64_t begin, int64_t count, 
 // The reverse for float types: rounds.
 void StoreFloats(DataType type, const float* from, int64_t begin, int64_t count, void* data);
 
-// Rounds to nearest even, adds the zero points, which are whole numbers of the type, and clamps to the type's
-// range; NaN gives its lowest value. `values` is overwritten. For types below 8 bits, `begin` is where a byte
-// begins.
+// Whether the type is a float of 8 bits or less.
+bool IsNarrowFloat(DataType type);
+// As those types round; beyond their range as EncodeNarrow says.
+void StoreNarrowFloats(DataType type, const float* values, bool saturate, int64_t begin, int64_t count,
+                       void* data);
+
+// For integer types. Rounds to nearest even, adds the zero points, which are whole numbers of the type, and
+// clamps to the type's range; NaN gives its lowest value. `values` is overwritten. For types below 8 bits,
+// `begin` is where a byte begins.
 void StoreQuantized(DataType type, float* values, const float* zero_points, int64_t begin, int64_t count,
                     void* data);
 

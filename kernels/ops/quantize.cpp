@@ -200,6 +200,7 @@ class QuantizeKernel : public ScaledKernel {
  public:
   void Prepare(PrepareContext& ctx) override {
     ScaledKernel::Prepare(ctx);
+    saturate_ = ctx.attrs().Int("saturate", 1) != 0;
     if (!IsQuantizedType(out_type_))
       ctx.Unsupported("makes no elements of type " + std::string(DataTypeName(out_type_)));
   }
@@ -208,8 +209,15 @@ class QuantizeKernel : public ScaledKernel {
   void Compute(float* values, const float* scales, const float* zeros, int64_t begin, int64_t count,
                void* to) const override {
     for (int64_t i = 0; i < count; ++i) values[i] /= scales[i];
-    StoreQuantized(out_type_, values, zeros, begin, count, to);
+    if (IsNarrowFloat(out_type_)) {
+      StoreNarrowFloats(out_type_, values, saturate_, begin, count, to);
+    } else {
+      StoreQuantized(out_type_, values, zeros, begin, count, to);
+    }
   }
+
+ private:
+  bool saturate_ = true;
 };
 
 class DequantizeKernel : public ScaledKernel {
@@ -281,7 +289,7 @@ const Operator kDequantize = {
     .max_inputs = 3,
     .infer = InferDequantize,
     .kernels = {&Make<DequantizeKernel>},
-    .types = "int8, uint8, int16, uint16, int32, int4, uint4, int2, uint2",
+    .types = "int8, uint8, int16, uint16, int32, int4, uint4, int2, uint2, float8, float4",
 };
 const Operator kDynamicQuantize = {
     .name = "DynamicQuantizeLinear",

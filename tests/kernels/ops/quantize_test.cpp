@@ -135,6 +135,23 @@ TEST(QuantizeLinear, OtherFloatTypes) {
                I8({2}, {4, -4}));
 }
 
+TEST(QuantizeLinear, NarrowFloats) {
+  const Tensor x = F({5}, {0, 1, -3, 2000, 0.3f}), scale = F({}, {2});
+  const auto round_trip = [&](DataType type, int64_t saturate) {
+    const Tensor q = RunOp({"QuantizeLinear",
+                            23,
+                            {{"output_dtype", static_cast<int64_t>(type)}, {"saturate", saturate}},
+                            {x, scale}})[0]
+                         .tensor();
+    EXPECT_EQ(q.dtype(), type);
+    return RunOp({"DequantizeLinear", 23, {}, {q, scale}})[0];
+  };
+  ExpectTensor(round_trip(DataType::kFloat8E4M3FN, 1), F({5}, {0, 1, -3, 896, 0.3125f}));
+  ExpectTensor(round_trip(DataType::kFloat8E4M3FN, 0), F({5}, {0, 1, -3, NAN, 0.3125f}));
+  ExpectTensor(round_trip(DataType::kFloat8E5M2, 1), F({5}, {0, 1, -3, 2048, 0.3125f}));
+  ExpectTensor(round_trip(DataType::kFloat4E2M1, 1), F({5}, {0, 1, -3, 12, 0}));
+}
+
 TEST(QuantizeLinear, Misuse) {
   const Tensor x = Random({2, 3}, 1);
   ExpectRefused({"QuantizeLinear", 13, {}, {x, F({2}, {1, 1})}},
