@@ -36,7 +36,7 @@ struct Operator {
   bool shape_only = false;
   // Passes may give it post-ops (PostOp): every candidate applies them.
   bool takes_post_ops = false;
-  // Types that it computes, for `sluice ops`; "T" for all numeric ones.
+  // Types of its data that it computes, for `sluice ops`: words as in graph/operator_types.h.
   std::string_view types = "";
 
   static constexpr int kMany = 1 << 30;

@@ -1,6 +1,11 @@
 // sluice ops: the operators that this build computes.
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <map>
+#include <set>
 
 #include "graph/operator.h"
 #include "tools/terminal.h"
@@ -9,31 +14,45 @@
 namespace sluice::tools {
 namespace {
 
-int Run(bool markdown) {
-  std::vector<std::vector<std::string>> rows = {{"operator", "versions", "types"}};
-  if (markdown) fmt::print("| operator | versions | types |\n|---|---|---|\n");
-  // Several definitions may share a name, each with a range of versions.
-  const std::vector<const Operator*> all = AllOperators();
-  for (size_t i = 0; i < all.size();) {
-    const std::string name =
-        all[i]->domain.empty() ? std::string(all[i]->name) : fmt::format("{}.{}", all[i]->domain, all[i]->name);
-    std::vector<int> versions;
-    std::vector<std::string> types;
-    const size_t first = i;
-    for (; i < all.size() && all[i]->name == all[first]->name && all[i]->domain == all[first]->domain; ++i) {
-      versions.insert(versions.end(), all[i]->versions.begin(), all[i]->versions.end());
-      const std::string text(all[i]->types == "T" ? "all numeric" : all[i]->types);
-      if (!text.empty() && std::find(types.begin(), types.end(), text) == types.end()) types.push_back(text);
-    }
-    std::sort(versions.begin(), versions.end());
-    versions.erase(std::unique(versions.begin(), versions.end()), versions.end());
-    const std::string version_list = fmt::format("{}", fmt::join(versions, " "));
-    const std::string type_list = fmt::format("{}", fmt::join(types, "; "));
-    if (markdown) fmt::print("| {} | {} | {} |\n", name, version_list, type_list);
-    // A leading blank keeps lists of versions aligned to the left.
-    else rows.push_back({name, " " + version_list, type_list});
+// "float, double", the words of Operator::types. Several definitions may share an operator's name.
+std::string TypesOf(const std::vector<const Operator*>& definitions) {
+  std::vector<std::string> texts;
+  for (const Operator* op : definitions) {
+    std::string text(op->types);
+    if (text == "T" || text.starts_with("T, ")) text = "numbers" + text.substr(1);
+    if (!text.empty() && std::find(texts.begin(), texts.end(), text) == texts.end()) texts.push_back(text);
   }
-  if (!markdown) fmt::print("{}", FormatTable(rows));
+  return fmt::format("{}", fmt::join(texts, "; "));
+}
+
+std::string VersionsOf(const std::vector<const Operator*>& definitions) {
+  std::set<int> versions;
+  for (const Operator* op : definitions) versions.insert(op->versions.begin(), op->versions.end());
+  return fmt::format("{}", fmt::join(versions, ", "));
+}
+
+// The names that users know; "" and "ai.onnx" are one domain.
+std::string DomainName(std::string_view domain) { return domain.empty() ? "ai.onnx" : std::string(domain); }
+
+int Run(bool markdown) {
+  std::map<std::string, std::map<std::string, std::vector<const Operator*>>> domains;
+  for (const Operator* op : AllOperators())
+    domains[DomainName(op->domain)][std::string(op->name)].push_back(op);
+  for (const auto& [domain, operators] : domains) {
+    if (markdown) {
+      fmt::print("{} ({} operators)\n\n| operator | versions | types |\n|---|---|---|\n", domain,
+                 operators.size());
+      for (const auto& [name, definitions] : operators)
+        fmt::print("| {} | {} | {} |\n", name, VersionsOf(definitions), TypesOf(definitions));
+      fmt::print("\n");
+      continue;
+    }
+    std::vector<std::vector<std::string>> rows = {{domain, "versions", "types"}};
+    // A leading blank keeps lists of versions aligned to the left.
+    for (const auto& [name, definitions] : operators)
+      rows.push_back({name, " " + VersionsOf(definitions), TypesOf(definitions)});
+    fmt::print("{}", FormatTable(rows));
+  }
   return 0;
 }
 

@@ -126,7 +126,8 @@ const Operator kCol2Im = {.name = "Col2Im",
                           .min_inputs = 3,
                           .max_inputs = 3,
                           .infer = InferCol2Im,
-                          .kernels = {&Make<Col2ImKernel>}};
+                          .kernels = {&Make<Col2ImKernel>},
+                          .types = "T"};
 const RegisterOperator kRegister(kCol2Im);
 
 }  // namespace

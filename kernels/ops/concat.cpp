@@ -169,6 +169,7 @@ const Operator kConcat = {
     .max_inputs = Operator::kMany,
     .infer = InferConcat,
     .kernels = {&Make<ConcatKernel>},
+    .types = "all",
 };
 const Operator kSplit = {
     .name = "Split",
@@ -177,6 +178,7 @@ const Operator kSplit = {
     .max_outputs = Operator::kMany,
     .infer = InferSplit,
     .kernels = {&Make<SplitKernel>},
+    .types = "all",
 };
 const RegisterOperator kRegister[] = {RegisterOperator(kConcat), RegisterOperator(kSplit)};
 

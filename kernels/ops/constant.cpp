@@ -169,12 +169,14 @@ const Operator kConstant = {
     .max_inputs = 0,
     .infer = InferConstant,
     .kernels = {&Make<ConstantKernel>},
+    .types = "any",
 };
 const Operator kConstantOfShape = {
     .name = "ConstantOfShape",
     .versions = {9, 20, 21, 23, 24, 25},
     .infer = InferConstantOfShape,
     .kernels = {&Make<FillKernel>},
+    .types = "all",
 };
 const Operator kRange = {
     .name = "Range",
@@ -183,6 +185,7 @@ const Operator kRange = {
     .max_inputs = 3,
     .infer = InferRange,
     .kernels = {&Make<RangeKernel>},
+    .types = "float, double, float16, bfloat16, int16, int32, int64",
 };
 const RegisterOperator kRegister[] = {RegisterOperator(kConstant), RegisterOperator(kConstantOfShape),
                                       RegisterOperator(kRange)};

@@ -283,7 +283,8 @@ const Operator kIf = {.name = "If",
                       .versions = {1, 11, 13, 16, 19, 21, 23, 24, 25},
                       .max_outputs = Operator::kMany,
                       .infer = InferIf,
-                      .kernels = {&Make<IfKernel>}};
+                      .kernels = {&Make<IfKernel>},
+                      .types = "any"};
 const Operator kLoop = {
     .name = "Loop",
     .versions = {1, 11, 13, 16, 19, 21, 23, 24, 25},
@@ -292,6 +293,7 @@ const Operator kLoop = {
     .max_outputs = Operator::kMany,
     .infer = InferLoop,
     .kernels = {&Make<LoopKernel>},
+    .types = "any",
 };
 const Operator kScan = {
     .name = "Scan",
@@ -300,6 +302,7 @@ const Operator kScan = {
     .max_outputs = Operator::kMany,
     .infer = InferScan,
     .kernels = {&Make<ScanKernel>},
+    .types = "any",
 };
 const RegisterOperator kRegister[] = {RegisterOperator(kIf), RegisterOperator(kLoop),
                                       RegisterOperator(kScan)};

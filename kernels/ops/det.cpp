@@ -69,7 +69,11 @@ void InferDet(InferContext& ctx) {
   ctx.SetOutput(0, ctx.dtype(0), SymShape(src.begin(), src.end() - 2));
 }
 
-const Operator kDet = {.name = "Det", .versions = {11, 22}, .infer = InferDet, .kernels = {&Make<DetKernel>}};
+const Operator kDet = {.name = "Det",
+                       .versions = {11, 22},
+                       .infer = InferDet,
+                       .kernels = {&Make<DetKernel>},
+                       .types = "float, double, float16, bfloat16"};
 const RegisterOperator kRegister(kDet);
 
 }  // namespace

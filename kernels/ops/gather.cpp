@@ -176,19 +176,22 @@ const Operator kGather = {.name = "Gather",
                           .min_inputs = 2,
                           .max_inputs = 2,
                           .infer = InferGather,
-                          .kernels = {&Make<GatherKernel>}};
+                          .kernels = {&Make<GatherKernel>},
+                          .types = "all"};
 const Operator kGatherElements = {.name = "GatherElements",
                                   .versions = {11, 13},
                                   .min_inputs = 2,
                                   .max_inputs = 2,
                                   .infer = InferGatherElements,
-                                  .kernels = {&Make<GatherElementsKernel>}};
+                                  .kernels = {&Make<GatherElementsKernel>},
+                                  .types = "all"};
 const Operator kGatherND = {.name = "GatherND",
                             .versions = {11, 12, 13},
                             .min_inputs = 2,
                             .max_inputs = 2,
                             .infer = InferGatherND,
-                            .kernels = {&Make<GatherNDKernel>}};
+                            .kernels = {&Make<GatherNDKernel>},
+                            .types = "all"};
 const RegisterOperator kRegister[] = {RegisterOperator(kGather), RegisterOperator(kGatherElements),
                                       RegisterOperator(kGatherND)};
 

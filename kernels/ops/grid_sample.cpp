@@ -245,7 +245,7 @@ const Operator kGridSample = {.name = "GridSample",
                               .max_inputs = 2,
                               .infer = InferGridSample,
                               .kernels = {&Make<GridSampleKernel>},
-                              .types = "T; nearest: all"};
+                              .types = "all"};
 const RegisterOperator kRegister(kGridSample);
 
 }  // namespace

@@ -19,6 +19,7 @@ const Operator kIdentity = {
     .versions = {1, 13, 14, 16, 19, 21, 23, 24, 25},
     .infer = InferSameAsFirst,
     .kernels = {&Make<IdentityKernel>},
+    .types = "any",
 };
 const RegisterOperator kRegister(kIdentity);
 

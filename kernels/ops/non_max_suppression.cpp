@@ -97,6 +97,7 @@ const Operator kNonMaxSuppression = {
           ctx.SetOutput(0, DataType::kInt64, {Dim(), Dim(3)});
         },
     .kernels = {&Make<NonMaxSuppressionKernel>},
+    .types = "float",
 };
 const RegisterOperator kRegister(kNonMaxSuppression);
 

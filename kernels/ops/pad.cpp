@@ -198,7 +198,8 @@ class CenterCropPadKernel : public Kernel {
   MappedCopy copy_;
 };
 
-const Operator kPad1 = {.name = "Pad", .versions = {1, 2}, .infer = InferPad, .kernels = {&Make<PadKernel>}};
+const Operator kPad1 = {
+    .name = "Pad", .versions = {1, 2}, .infer = InferPad, .kernels = {&Make<PadKernel>}, .types = "all"};
 const Operator kPad = {
     .name = "Pad",
     .versions = {11, 13, 18, 19, 21, 23, 24, 25},
@@ -206,6 +207,7 @@ const Operator kPad = {
     .max_inputs = 4,
     .infer = InferPad,
     .kernels = {&Make<PadKernel>},
+    .types = "all",
 };
 const Operator kCenterCropPad = {
     .name = "CenterCropPad",
@@ -214,6 +216,7 @@ const Operator kCenterCropPad = {
     .max_inputs = 2,
     .infer = InferCenterCropPad,
     .kernels = {&Make<CenterCropPadKernel>},
+    .types = "all",
 };
 const RegisterOperator kRegister[] = {RegisterOperator(kPad1), RegisterOperator(kPad),
                                       RegisterOperator(kCenterCropPad)};

@@ -180,7 +180,8 @@ Operator Define(std::string_view name, int first_version, int inputs, void (*inf
           .max_inputs = inputs,
           .infer = infer,
           .kernels = {kernel},
-          .pure = false};
+          .pure = false,
+          .types = "float, double, float16, bfloat16"};
 }
 
 const Operator kOperators[] = {

@@ -203,12 +203,13 @@ const std::vector<Operator>& Operators() {
   static const std::vector<Operator> operators = [] {
     std::vector<Operator> result;
     for (const Reducer& reducer : kReducers) {
+      const bool compares = reducer.fold == Fold::kMax || reducer.fold == Fold::kMin;
       result.push_back({.name = reducer.name,
                         .versions = reducer.versions,
                         .max_inputs = 2,
                         .infer = InferReduce,
                         .kernels = {&Make<ReduceKernel>},
-                        .types = "T"});
+                        .types = compares ? "T, bool" : "T"});
     }
     return result;
   }();

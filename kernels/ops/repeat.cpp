@@ -143,27 +143,32 @@ const Operator kExpand = {.name = "Expand",
                           .min_inputs = 2,
                           .max_inputs = 2,
                           .infer = InferExpand,
-                          .kernels = {&Make<RepeatKernel>}};
+                          .kernels = {&Make<RepeatKernel>},
+                          .types = "all"};
 const Operator kTile1 = {.name = "Tile",
                          .versions = {1},
                          .min_inputs = 3,
                          .max_inputs = 3,
                          .infer = InferTile1,
-                         .kernels = {&Make<RepeatKernel>}};
+                         .kernels = {&Make<RepeatKernel>},
+                         .types = "all"};
 const Operator kTile = {.name = "Tile",
                         .versions = {6, 13},
                         .min_inputs = 2,
                         .max_inputs = 2,
                         .infer = InferTile,
-                        .kernels = {&Make<RepeatKernel>}};
+                        .kernels = {&Make<RepeatKernel>},
+                        .types = "all"};
 const Operator kDepthToSpace = {.name = "DepthToSpace",
                                 .versions = {1, 11, 13},
                                 .infer = InferDepthToSpace,
-                                .kernels = {&Make<BlockMoveKernel>}};
+                                .kernels = {&Make<BlockMoveKernel>},
+                                .types = "all"};
 const Operator kSpaceToDepth = {.name = "SpaceToDepth",
                                 .versions = {1, 13},
                                 .infer = InferSpaceToDepth,
-                                .kernels = {&Make<BlockMoveKernel>}};
+                                .kernels = {&Make<BlockMoveKernel>},
+                                .types = "all"};
 const RegisterOperator kRegister[] = {RegisterOperator(kExpand), RegisterOperator(kTile1),
                                       RegisterOperator(kTile), RegisterOperator(kDepthToSpace),
                                       RegisterOperator(kSpaceToDepth)};

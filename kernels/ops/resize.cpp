@@ -385,12 +385,14 @@ const Operator kResize = {.name = "Resize",
                           .versions = {10, 11, 13, 18, 19},
                           .max_inputs = 4,
                           .infer = InferResize,
-                          .kernels = {&Make<NearestKernel>, &Make<InterpolateKernel>}};
+                          .kernels = {&Make<NearestKernel>, &Make<InterpolateKernel>},
+                          .types = "all"};
 const Operator kUpsample = {.name = "Upsample",
                             .versions = {1, 7, 9, 10},
                             .max_inputs = 2,
                             .infer = InferResize,
-                            .kernels = {&Make<NearestKernel>, &Make<InterpolateKernel>}};
+                            .kernels = {&Make<NearestKernel>, &Make<InterpolateKernel>},
+                            .types = "all"};
 const RegisterOperator kRegister[] = {RegisterOperator(kResize), RegisterOperator(kUpsample)};
 
 }  // namespace

@@ -119,7 +119,8 @@ const Operator kScan8 = {.name = "Scan",
                          .max_inputs = Operator::kMany,
                          .max_outputs = Operator::kMany,
                          .infer = InferScan8,
-                         .kernels = {&Make<Scan8Kernel>}};
+                         .kernels = {&Make<Scan8Kernel>},
+                         .types = "any"};
 const RegisterOperator kRegister(kScan8);
 
 }  // namespace

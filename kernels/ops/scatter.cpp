@@ -167,19 +167,22 @@ const Operator kScatter = {.name = "Scatter",
                            .min_inputs = 3,
                            .max_inputs = 3,
                            .infer = InferScatterElements,
-                           .kernels = {&Make<ScatterElementsKernel>}};
+                           .kernels = {&Make<ScatterElementsKernel>},
+                           .types = "all"};
 const Operator kScatterElements = {.name = "ScatterElements",
                                    .versions = {11, 13, 16, 18},
                                    .min_inputs = 3,
                                    .max_inputs = 3,
                                    .infer = InferScatterElements,
-                                   .kernels = {&Make<ScatterElementsKernel>}};
+                                   .kernels = {&Make<ScatterElementsKernel>},
+                                   .types = "all"};
 const Operator kScatterND = {.name = "ScatterND",
                              .versions = {11, 13, 16, 18},
                              .min_inputs = 3,
                              .max_inputs = 3,
                              .infer = InferSameAsFirst,
-                             .kernels = {&Make<ScatterNDKernel>}};
+                             .kernels = {&Make<ScatterNDKernel>},
+                             .types = "all"};
 const RegisterOperator kRegister[] = {RegisterOperator(kScatter), RegisterOperator(kScatterElements),
                                       RegisterOperator(kScatterND)};
 

@@ -306,25 +306,29 @@ const Operator kNonZero = {
           ctx.SetOutput(0, DataType::kInt64, {Dim(std::max<int64_t>(ctx.rank(0), 1)), Dim()});
         },
     .kernels = {&Make<NonZeroKernel>},
+    .types = "T, bool",
 };
 const Operator kCompress = {.name = "Compress",
                             .versions = {9, 11},
                             .min_inputs = 2,
                             .max_inputs = 2,
                             .infer = InferUnknown,
-                            .kernels = {&Make<CompressKernel>}};
+                            .kernels = {&Make<CompressKernel>},
+                            .types = "all"};
 const Operator kOneHot = {.name = "OneHot",
                           .versions = {9, 11},
                           .min_inputs = 3,
                           .max_inputs = 3,
                           .infer = InferOneHot,
-                          .kernels = {&Make<OneHotKernel>}};
+                          .kernels = {&Make<OneHotKernel>},
+                          .types = "all"};
 const Operator kReverseSequence = {.name = "ReverseSequence",
                                    .versions = {10},
                                    .min_inputs = 2,
                                    .max_inputs = 2,
                                    .infer = InferSameAsFirst,
-                                   .kernels = {&Make<ReverseSequenceKernel>}};
+                                   .kernels = {&Make<ReverseSequenceKernel>},
+                                   .types = "all"};
 const Operator kUnique = {
     .name = "Unique",
     .versions = {11},
@@ -335,6 +339,7 @@ const Operator kUnique = {
           for (int i = 1; i < 4; ++i) ctx.SetUnknownShape(i, DataType::kInt64);
         },
     .kernels = {&Make<UniqueKernel>},
+    .types = "all",
 };
 const RegisterOperator kRegister[] = {RegisterOperator(kNonZero), RegisterOperator(kCompress),
                                       RegisterOperator(kOneHot), RegisterOperator(kReverseSequence),

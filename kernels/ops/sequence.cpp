@@ -274,7 +274,8 @@ const Operator kConstruct = {.name = "SequenceConstruct",
                              .versions = {11},
                              .max_inputs = kMany,
                              .infer = InferSequence,
-                             .kernels = {&Make<ConstructKernel>}};
+                             .kernels = {&Make<ConstructKernel>},
+                             .types = "any"};
 const Operator kEmpty = {
     .name = "SequenceEmpty",
     .versions = {11},
@@ -285,13 +286,15 @@ const Operator kEmpty = {
           ctx.SetOutput(0, SequenceOf(static_cast<DataType>(ctx.attrs().Int("dtype", 1))));
         },
     .kernels = {&Make<EmptyKernel>},
+    .types = "any",
 };
 const Operator kAt = {.name = "SequenceAt",
                       .versions = {11},
                       .min_inputs = 2,
                       .max_inputs = 2,
                       .infer = InferItem,
-                      .kernels = {&Make<AtKernel>}};
+                      .kernels = {&Make<AtKernel>},
+                      .types = "any"};
 const Operator kInsert = {
     .name = "SequenceInsert",
     .versions = {11},
@@ -299,48 +302,57 @@ const Operator kInsert = {
     .max_inputs = 3,
     .infer = [](InferContext& ctx) { ctx.SetOutput(0, SequenceOf(ctx.dtype(1))); },
     .kernels = {&Make<InsertKernel>},
+    .types = "any",
 };
 const Operator kErase = {.name = "SequenceErase",
                          .versions = {11},
                          .max_inputs = 2,
                          .infer = InferSequence,
-                         .kernels = {&Make<EraseKernel>}};
+                         .kernels = {&Make<EraseKernel>},
+                         .types = "any"};
 const Operator kLength = {
     .name = "SequenceLength",
     .versions = {11},
     .infer = [](InferContext& ctx) { ctx.SetOutput(0, DataType::kInt64, {}); },
     .kernels = {&Make<LengthKernel>},
+    .types = "any",
 };
 const Operator kSplitToSequence = {.name = "SplitToSequence",
                                    .versions = {11, 24},
                                    .max_inputs = 2,
                                    .infer = InferSequence,
-                                   .kernels = {&Make<SplitToSequenceKernel>}};
+                                   .kernels = {&Make<SplitToSequenceKernel>},
+                                   .types = "all"};
 const Operator kConcatFromSequence = {.name = "ConcatFromSequence",
                                       .versions = {11},
                                       .infer = InferItem,
-                                      .kernels = {&Make<ConcatFromSequenceKernel>}};
+                                      .kernels = {&Make<ConcatFromSequenceKernel>},
+                                      .types = "all"};
 const Operator kMap = {.name = "SequenceMap",
                        .versions = {17},
                        .max_inputs = kMany,
                        .max_outputs = kMany,
                        .infer = InferMap,
-                       .kernels = {&Make<MapKernel>}};
+                       .kernels = {&Make<MapKernel>},
+                       .types = "any"};
 const Operator kOptional = {.name = "Optional",
                             .versions = {15},
                             .min_inputs = 0,
                             .infer = InferOptional,
-                            .kernels = {&Make<OptionalKernel>}};
+                            .kernels = {&Make<OptionalKernel>},
+                            .types = "any"};
 const Operator kGetElement = {.name = "OptionalGetElement",
                               .versions = {15, 18},
                               .infer = InferElement,
-                              .kernels = {&Make<OptionalKernel>}};
+                              .kernels = {&Make<OptionalKernel>},
+                              .types = "any"};
 const Operator kHasElement = {
     .name = "OptionalHasElement",
     .versions = {15, 18},
     .min_inputs = 0,
     .infer = [](InferContext& ctx) { ctx.SetOutput(0, DataType::kBool, {}); },
     .kernels = {&Make<HasElementKernel>},
+    .types = "any",
 };
 const RegisterOperator kRegister[] = {RegisterOperator(kConstruct),
                                       RegisterOperator(kEmpty),

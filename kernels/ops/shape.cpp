@@ -49,6 +49,7 @@ const Operator kShape = {
     .infer = InferShape,
     .kernels = {&Make<ShapeKernel>},
     .shape_only = true,
+    .types = "any",
 };
 const Operator kSize = {
     .name = "Size",
@@ -56,6 +57,7 @@ const Operator kSize = {
     .infer = [](InferContext& ctx) { ctx.SetOutput(0, DataType::kInt64, {}); },
     .kernels = {&Make<SizeKernel>},
     .shape_only = true,
+    .types = "any",
 };
 const RegisterOperator kRegister[] = {RegisterOperator(kShape), RegisterOperator(kSize)};
 

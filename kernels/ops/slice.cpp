@@ -155,7 +155,7 @@ class TransposeKernel : public MoveKernel {
 };
 
 const Operator kSlice1 = {
-    .name = "Slice", .versions = {1}, .infer = InferSlice, .kernels = {&Make<SliceKernel>}};
+    .name = "Slice", .versions = {1}, .infer = InferSlice, .kernels = {&Make<SliceKernel>}, .types = "all"};
 const Operator kSlice = {
     .name = "Slice",
     .versions = {10, 11, 13},
@@ -163,12 +163,14 @@ const Operator kSlice = {
     .max_inputs = 5,
     .infer = InferSlice,
     .kernels = {&Make<SliceKernel>},
+    .types = "all",
 };
 const Operator kTranspose = {
     .name = "Transpose",
     .versions = {1, 13, 21, 23, 24, 25},
     .infer = InferTranspose,
     .kernels = {&Make<TransposeKernel>},
+    .types = "all",
 };
 const RegisterOperator kRegister[] = {RegisterOperator(kSlice1), RegisterOperator(kSlice),
                                       RegisterOperator(kTranspose)};

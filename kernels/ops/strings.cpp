@@ -245,13 +245,15 @@ void InferTfIdf(InferContext& ctx) {
 const Operator kNormalizer = {.name = "StringNormalizer",
                               .versions = {10},
                               .infer = [](InferContext& ctx) { ctx.SetUnknownShape(0, DataType::kString); },
-                              .kernels = {&Make<NormalizerKernel>}};
+                              .kernels = {&Make<NormalizerKernel>},
+                              .types = "string"};
 const Operator kStringConcat = {.name = "StringConcat",
                                 .versions = {20},
                                 .min_inputs = 2,
                                 .max_inputs = 2,
                                 .infer = InferBroadcast,
-                                .kernels = {&Make<StringConcatKernel>}};
+                                .kernels = {&Make<StringConcatKernel>},
+                                .types = "string"};
 const Operator kStringSplit = {
     .name = "StringSplit",
     .versions = {20},
@@ -262,9 +264,13 @@ const Operator kStringSplit = {
           ctx.SetUnknownShape(1, DataType::kInt64);
         },
     .kernels = {&Make<StringSplitKernel>},
+    .types = "string",
 };
-const Operator kTfIdf = {
-    .name = "TfIdfVectorizer", .versions = {9}, .infer = InferTfIdf, .kernels = {&Make<TfIdfKernel>}};
+const Operator kTfIdf = {.name = "TfIdfVectorizer",
+                         .versions = {9},
+                         .infer = InferTfIdf,
+                         .kernels = {&Make<TfIdfKernel>},
+                         .types = "string, int32, int64"};
 const RegisterOperator kRegister[] = {RegisterOperator(kNormalizer), RegisterOperator(kStringConcat),
                                       RegisterOperator(kStringSplit), RegisterOperator(kTfIdf)};
 

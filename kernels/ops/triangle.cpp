@@ -93,13 +93,18 @@ void InferEyeLike(InferContext& ctx) {
   ctx.SetOutput(0, type, ctx.shape(0));
 }
 
-const Operator kTrilu = {
-    .name = "Trilu", .versions = {14}, .max_inputs = 2, .infer = InferTrilu, .kernels = {&Make<TriluKernel>}};
+const Operator kTrilu = {.name = "Trilu",
+                         .versions = {14},
+                         .max_inputs = 2,
+                         .infer = InferTrilu,
+                         .kernels = {&Make<TriluKernel>},
+                         .types = "all"};
 const Operator kEyeLike = {.name = "EyeLike",
                            .versions = {9, 22},
                            .infer = InferEyeLike,
                            .kernels = {&Make<EyeLikeKernel>},
-                           .shape_only = true};
+                           .shape_only = true,
+                           .types = "T, bool"};
 const RegisterOperator kRegister[] = {RegisterOperator(kTrilu), RegisterOperator(kEyeLike)};
 
 }  // namespace

@@ -137,8 +137,11 @@ void InferUnsqueeze(InferContext& ctx) {
   ctx.SetOutput(0, ctx.dtype(0), std::move(shape));
 }
 
-const Operator kReshape1 = {
-    .name = "Reshape", .versions = {1}, .infer = InferReshape, .kernels = {&Make<ViewKernel>}};
+const Operator kReshape1 = {.name = "Reshape",
+                            .versions = {1},
+                            .infer = InferReshape,
+                            .kernels = {&Make<ViewKernel>},
+                            .types = "any"};
 const Operator kReshape = {
     .name = "Reshape",
     .versions = {5, 13, 14, 19, 21, 23, 24, 25},
@@ -146,12 +149,14 @@ const Operator kReshape = {
     .max_inputs = 2,
     .infer = InferReshape,
     .kernels = {&Make<ViewKernel>},
+    .types = "any",
 };
 const Operator kFlatten = {
     .name = "Flatten",
     .versions = {1, 9, 11, 13, 21, 23, 24, 25},
     .infer = InferFlatten,
     .kernels = {&Make<ViewKernel>},
+    .types = "any",
 };
 const Operator kSqueeze = {
     .name = "Squeeze",
@@ -159,6 +164,7 @@ const Operator kSqueeze = {
     .max_inputs = 2,
     .infer = InferSqueeze,
     .kernels = {&Make<ViewKernel>},
+    .types = "any",
 };
 const Operator kUnsqueeze = {
     .name = "Unsqueeze",
@@ -166,6 +172,7 @@ const Operator kUnsqueeze = {
     .max_inputs = 2,
     .infer = InferUnsqueeze,
     .kernels = {&Make<ViewKernel>},
+    .types = "any",
 };
 const RegisterOperator kRegister[] = {RegisterOperator(kReshape1), RegisterOperator(kReshape),
                                       RegisterOperator(kFlatten), RegisterOperator(kSqueeze),

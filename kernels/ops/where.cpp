@@ -52,7 +52,7 @@ const Definition kDefinition(Operator{.name = "Where",
                                       .max_inputs = 3,
                                       .infer = InferWhere,
                                       .kernels = {&Make<WhereKernel>},
-                                      .types = "all of 8 bits and more"});
+                                      .types = "all"});
 
 }  // namespace
 }  // namespace sluice
