@@ -36,7 +36,7 @@ void Unary(const PostOp& op, T* x, int64_t n) {
     case Kind::kLeakyRelu: return Each(x, n, [a](T v) { return v >= 0 ? v : a * v; });
     case Kind::kRelu: return Each(x, n, [](T v) { return v < 0 ? T(0) : v; });
     case Kind::kClip: return Each(x, n, [a, b](T v) { v = v < a ? a : v; return v > b ? b : v; });
-    case Kind::kSigmoid: return Each(x, n, [](T v) { return Sigmoid(v); });
+    case Kind::kSigmoid: return Each(x, n, [](T v) { return (Sigmoid(v) - T(0.5)) + T(0.5); });  // as kernels/ops/activation.cpp
     case Kind::kSilu: return Each(x, n, [a](T v) { return v * Sigmoid(a * v); });
     case Kind::kHardSigmoid:
       return Each(x, n, [a, b](T v) { v = a * v + b; v = v < 0 ? T(0) : v; return v > 1 ? T(1) : v; });

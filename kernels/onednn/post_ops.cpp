@@ -44,7 +44,9 @@ std::vector<Eltwise> EltwisesOf(const PostOp& op) {
     case Kind::kLeakyRelu: return {{algorithm::eltwise_relu, op.alpha}};
     case Kind::kRelu: return {{algorithm::eltwise_relu}};
     case Kind::kClip: return {{algorithm::eltwise_clip, op.alpha, op.beta}};
-    case Kind::kSigmoid: return {{algorithm::eltwise_logistic}};
+    case Kind::kSigmoid:
+      // On the grid of Grid() in kernels/ops/activation.cpp, so that fused and separate agree.
+      return {{algorithm::eltwise_logistic}, {algorithm::eltwise_linear, 1, -0.5f}, {algorithm::eltwise_linear, 1, 0.5f}};
     case Kind::kSilu: return {{algorithm::eltwise_swish, op.alpha}};
     case Kind::kHardSigmoid:
       return {{algorithm::eltwise_linear, op.alpha, op.beta}, {algorithm::eltwise_clip, 0, 1}};

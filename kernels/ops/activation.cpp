@@ -20,6 +20,13 @@ T SoftplusOf(T x) {
   return std::max(x, T(0)) + std::log1p(std::exp(-std::abs(x)));
 }
 
+// A probability p in steps of 2^-25 (of float), as 0.5 + tanh(x / 2) / 2 has them: so sigmoid(-x) is 1 - sigmoid(x) to
+// the bit, and saturated outputs agree with the runtimes that compute it so.
+template <typename T>
+T Grid(T p) {
+  return (p - T(0.5)) + T(0.5);
+}
+
 // Keeps the attributes alpha and beta (gamma of Selu).
 template <typename Traits>
 struct WithAlphaBeta {
@@ -113,7 +120,7 @@ struct Sigmoid : NoAttributes {
   using NoAttributes::NoAttributes;
   template <typename T>
   T operator()(T x) const {
-    return Logistic(x);
+    return Grid(Logistic(x));
   }
 };
 
