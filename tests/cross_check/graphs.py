@@ -11,6 +11,7 @@ MAKERS = []  # (function, least opset, greatest opset)
 
 FLOATS = ("float32", "float64")
 INTS = ("int32", "int64")
+FINAL = "final"  # in the place of `exact`: no other node takes the value
 
 
 def maker(since=1, until=99):
@@ -125,11 +126,11 @@ def broadcasts(a, b):
     return all(x == y or 1 in (x, y) for x, y in zip(reversed(a), reversed(b)))
 
 
-def unary(ops, since=1, exact=False, dtypes=FLOATS, steps=False):
+def unary(ops, since=1, exact=False, dtypes=FLOATS, steps=False, final=False):
     @maker(since)
     def make(b):
         value = b.find(dtypes, exact=steps)
-        return value and b.node(b.pick(ops), [value], exact=exact and value.exact)
+        return value and b.node(b.pick(ops), [value], exact=FINAL if final else exact and value.exact)
 
 
 unary(["Abs", "Neg"], exact=True, dtypes=FLOATS + INTS)
@@ -139,7 +140,8 @@ unary(["Exp", "Tanh", "Sigmoid", "Softplus", "Softsign", "Sin", "Cos", "Atan", "
 unary(["Erf", "Sinh", "Asinh"], 9)
 unary(["HardSwish"], 14)
 unary(["Celu"], 12)
-unary(["Sqrt", "Log", "Reciprocal"], steps=True)
+# Nothing goes on from NaN: the standard does not say what a maximum or a weight of 0 makes of it.
+unary(["Sqrt", "Log", "Reciprocal"], steps=True, final=True)
 unary(["Floor", "Ceil"], exact=True, steps=True)
 unary(["Round"], 11, exact=True, steps=True)
 unary(["ThresholdedRelu"], 10, exact=True, steps=True)
@@ -517,8 +519,17 @@ def window(b, v, dilated=True):
         attributes["dilations"] = [b.int(1, 2) if b.chance(0.3) else 1 for _ in range(axes)]
     if b.chance(0.25):
         attributes["auto_pad"] = b.pick(["SAME_UPPER", "SAME_LOWER", "VALID"])
+        # ONNX Runtime refuses dilated convolutions with it and forgets the dilation of pools.
+        attributes.pop("dilations", None)
     else:
         attributes["pads"] = [b.int(0, k - 1) for k in attributes["kernel_shape"] * 2]
+    # Where a window does not fit, floor((size - span) / stride) + 1 of the standard is 0 and Sluice refuses;
+    # ONNX Runtime rounds the negative quotient towards zero and computes one window.
+    pads = attributes.get("pads", [0] * 2 * axes)
+    dilations = attributes.get("dilations", [1] * axes)
+    for i, kernel in enumerate(attributes["kernel_shape"]):
+        if (kernel - 1) * dilations[i] + 1 > v.shape[i + 2] + pads[i] + pads[i + axes]:
+            attributes["kernel_shape"][i] = 1
     return attributes
 
 
@@ -687,7 +698,7 @@ def try_node(b, make):
     for name in made.output:
         info = types.get(name)
         dims = [d.dim_value if d.HasField("dim_value") else -1 for d in info.shape.dim] if info else [-1]
-        if info is None or not info.HasField("shape") or -1 in dims or np.prod(dims) > 20000:
+        if exact == FINAL or info is None or not info.HasField("shape") or -1 in dims or np.prod(dims) > 20000:
             b.dynamic.append((name, info.elem_type if info else TensorProto.UNDEFINED))
         else:
             b.values.append(Value(name, str(mapping.TENSOR_TYPE_TO_NP_TYPE[info.elem_type]), dims, exact))
