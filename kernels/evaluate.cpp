@@ -1,5 +1,7 @@
 #include "kernels/evaluate.h"
 
+#include <cstring>
+
 #include "graph/infer.h"
 #include "kernels/parallel.h"
 #include "kernels/reorder.h"
@@ -77,6 +79,25 @@ class Evaluation : public RunContext::Dynamic {
     return copy;
   }
 
+  // Output i, which is bytes of an input; in a layout of its own those are copied to raw[i].
+  Tensor Shared(const PreparedStep& step, size_t i, const std::vector<const void*>& in, std::vector<Tensor>& raw) {
+    const auto input = static_cast<size_t>(step.request.shares_input[i]);
+    const TensorDesc& desc = step.outputs[i];
+    const Tensor& source = inputs_[input].tensor();
+    if (desc.layout == Layout::kPlain && desc.num_elements() == source.num_elements()) {
+      return source.Reshaped(desc.shape);
+    }
+    const int64_t bytes = desc.byte_size();
+    Tensor copy = desc.layout == Layout::kPlain ? Tensor(desc.dtype, desc.shape) : Tensor(DataType::kUInt8, {bytes});
+    if (bytes > 0) {
+      std::memcpy(copy.mutable_data(), static_cast<const std::byte*>(in[input]) + step.request.shares_offset[i],
+                  static_cast<size_t>(bytes));
+    }
+    if (desc.layout == Layout::kPlain) return copy;
+    raw[i] = std::move(copy);
+    return {};
+  }
+
   std::vector<Value> Run(PreparedStep step) {
     std::vector<Tensor> reordered(inputs_.size());
     std::vector<const void*> in(inputs_.size(), nullptr);
@@ -93,8 +114,7 @@ class Evaluation : public RunContext::Dynamic {
     bool all_shared = !step.outputs.empty();
     for (size_t i = 0; i < step.outputs.size(); ++i) {
       if (step.request.shares_input[i] >= 0) {
-        const Tensor& source = inputs_[static_cast<size_t>(step.request.shares_input[i])].tensor();
-        results_[i] = source.Reshaped(step.outputs[i].shape);
+        results_[i] = Shared(step, i, in, raw);
         continue;
       }
       all_shared = false;

@@ -18,6 +18,8 @@ PrepareContext::PrepareContext(const Node& node, std::vector<TensorDesc> inputs,
   request_.input_layouts.assign(node.inputs.size(), Layout::kPlain);
   request_.output_layouts.assign(node.outputs.size(), Layout::kPlain);
   request_.shares_input.assign(node.outputs.size(), -1);
+  request_.shares_offset.assign(node.outputs.size(), 0);
+  request_.unread.assign(node.inputs.size(), false);
   request_.in_place.assign(node.outputs.size(), -1);
 }
 

@@ -31,10 +31,20 @@ struct StepRequest {
   std::vector<Layout> input_layouts;
   std::vector<Layout> output_layouts;
   int64_t scratch_bytes = 0;
-  // shares_input[i] >= 0: output i is the same bytes as that input, and Run is not called for it.
+  // shares_input[i] >= 0: output i is bytes of that input, from shares_offset[i] on, and Run is not
+  // called for it.
   std::vector<int> shares_input;
+  std::vector<int64_t> shares_offset;
+  // Where in an output the bytes of inputs belong; see PrepareContext::JoinInput.
+  struct Part {
+    int output, input;
+    int64_t offset_bytes;
+  };
+  std::vector<Part> parts;
   // in_place[i] >= 0: output i may use the memory of that input (same size) if nobody reads it later.
   std::vector<int> in_place;
+  // Inputs that Run does not read: a constant whose packed form the kernel holds.
+  std::vector<bool> unread;
 };
 
 // Seen by a kernel once per plan. Sizes and element types of all tensor inputs are known.
@@ -59,7 +69,7 @@ class PrepareContext {
   const TensorDesc& input(int i) const { return inputs_[i]; }
   const Shape& shape(int i) const { return inputs_[i].shape; }
   DataType dtype(int i) const { return inputs_[i].dtype; }
-  // Null unless the elements are known; always row-major. Lives as long as the kernel.
+  // Null unless the elements are known; always row-major. Lives as long as the kernel, unless dropped.
   const Tensor* constant(int i) const { return i < static_cast<int>(constants_.size()) ? constants_[i] : nullptr; }
   int num_outputs() const { return static_cast<int>(outputs_.size()); }
   bool has_output(int i) const;
@@ -76,8 +86,20 @@ class PrepareContext {
   }
   // Private memory of one running tile, aligned to 64 bytes.
   void SetScratch(int64_t bytes) { request_.scratch_bytes = bytes; }
-  // Output is the input's bytes under another shape: nothing runs.
-  void ShareOutput(int output, int input) { request_.shares_input[output] = input; }
+  // Output is the input's bytes, from `offset_bytes` on, under another shape: nothing runs.
+  void ShareOutput(int output, int input, int64_t offset_bytes = 0) {
+    request_.shares_input[output] = input;
+    request_.shares_offset[output] = offset_bytes;
+  }
+  // The bytes of `input` make up those of `output` from `offset_bytes` on; the parts of an output cover
+  // all of it. Where the planner can, it has the input made right there: Run then sees in(input) ==
+  // out(output) + offset_bytes and leaves the part alone. If that holds for all parts, nothing runs.
+  void JoinInput(int output, int input, int64_t offset_bytes) {
+    request_.parts.push_back({output, input, offset_bytes});
+  }
+  // Run does not read this input: it is a constant that the kernel has in a form of its own. The elements
+  // may be gone once Prepare is over.
+  void DropInput(int i) { request_.unread[i] = true; }
   // Run reads each element of `input` before it writes the same place of `output`.
   void AllowInPlace(int output, int input) { request_.in_place[output] = input; }
 

@@ -39,13 +39,15 @@ void Frame::Begin(std::span<const Value> inputs, std::byte* arena) {
   for (size_t i = 0; i < plan_.slots.size(); ++i) {
     const Place& place = plan_.slots[i].place;
     const auto index = static_cast<size_t>(place.index);
+    const void* base = nullptr;
     switch (place.kind) {
-      case Place::Kind::kArena: addresses_[i] = arena + place.offset; break;
-      case Place::Kind::kConstant: addresses_[i] = const_cast<void*>(place.constant.data()); break;
-      case Place::Kind::kInput: addresses_[i] = const_cast<void*>(inputs[index].tensor().data()); break;
-      case Place::Kind::kOutput: addresses_[i] = results_[index].mutable_data(); break;
-      case Place::Kind::kDynamic: addresses_[i] = nullptr; break;
+      case Place::Kind::kArena: base = arena; break;
+      case Place::Kind::kConstant: base = place.constant.data(); break;
+      case Place::Kind::kInput: base = inputs[index].tensor().data(); break;
+      case Place::Kind::kOutput: base = results_[index].data(); break;
+      case Place::Kind::kDynamic: break;
     }
+    addresses_[i] = base == nullptr ? nullptr : static_cast<std::byte*>(const_cast<void*>(base)) + place.offset;
   }
   for (size_t i = 0; i < plan_.dynamic_readers.size(); ++i) dynamic_readers_[i] = plan_.dynamic_readers[i];
   for (size_t s = 0; s < plan_.steps.size(); ++s) {
@@ -120,11 +122,13 @@ std::vector<Value> Frame::TakeOutputs() {
       outputs.push_back(dynamic_[index].Owned());
       continue;
     }
-    if (from.place.kind == Place::Kind::kOutput && results_[index].dtype() == from.desc.dtype) {
+    if (from.place.kind == Place::Kind::kOutput && from.place.offset == 0 &&
+        results_[index].dtype() == from.desc.dtype &&
+        results_[index].num_elements() == from.desc.num_elements()) {
       outputs.emplace_back(results_[index].Reshaped(from.desc.shape));
       continue;
     }
-    // A constant or an input handed through: the caller must not get at the original.
+    // A constant, an input handed through or a part of another value: the caller gets a copy.
     outputs.emplace_back(Tensor::Borrow(from.desc.dtype, from.desc.shape,
                                         addresses_[static_cast<size_t>(output.slot)]).Clone());
   }

@@ -1,6 +1,7 @@
 #include "runtime/memory_plan.h"
 
 #include <algorithm>
+#include <map>
 #include <numeric>
 
 #include "sluice/error.h"
@@ -18,17 +19,69 @@ int64_t Aligned(int64_t bytes) { return (bytes + kAlign - 1) / kAlign * kAlign; 
 
 bool AliveTogether(const Lifetime& a, const Lifetime& b) { return a.first <= b.last && b.first <= a.last; }
 
-int64_t LivePeak(std::span<const Lifetime> buffers) {
+int64_t LivePeak(std::span<const Lifetime> pieces) {
   int last = 0;
-  for (const Lifetime& buffer : buffers) last = std::max(last, buffer.last);
+  for (const Lifetime& piece : pieces) last = std::max(last, piece.last);
   std::vector<int64_t> change(static_cast<size_t>(last) + 2, 0);
-  for (const Lifetime& buffer : buffers) {
-    change[static_cast<size_t>(buffer.first)] += Aligned(buffer.bytes);
-    change[static_cast<size_t>(buffer.last) + 1] -= Aligned(buffer.bytes);
+  for (const Lifetime& piece : pieces) {
+    const int64_t bytes = piece.block == Lifetime::kOwnBlock ? Aligned(piece.bytes) : piece.bytes;
+    change[static_cast<size_t>(piece.first)] += bytes;
+    change[static_cast<size_t>(piece.last) + 1] -= bytes;
   }
   int64_t live = 0, peak = 0;
   for (int64_t delta : change) peak = std::max(peak, live += delta);
   return peak;
+}
+
+// Pieces that are placed together: indices.
+using Block = std::vector<size_t>;
+
+std::vector<Block> BlocksOf(std::span<const Lifetime> pieces) {
+  std::vector<Block> blocks;
+  std::map<int, size_t> known;
+  for (size_t i = 0; i < pieces.size(); ++i) {
+    if (pieces[i].bytes == 0) continue;
+    size_t at = blocks.size();
+    if (pieces[i].block != Lifetime::kOwnBlock) at = known.try_emplace(pieces[i].block, at).first->second;
+    if (at == blocks.size()) blocks.emplace_back();
+    blocks[at].push_back(i);
+  }
+  return blocks;
+}
+
+// Places the blocks one after the other, each into the tightest gap that takes it; the arena's size.
+int64_t Place(std::span<const Lifetime> pieces, std::span<const Block* const> order,
+              std::vector<int64_t>& offsets) {
+  int64_t arena_bytes = 0;
+  std::vector<size_t> placed;
+  std::vector<std::pair<int64_t, int64_t>> forbidden;  // where the block must not begin: first < at < second
+  for (const Block* block : order) {
+    forbidden.clear();
+    for (size_t i : *block) {
+      for (size_t other : placed) {
+        if (!AliveTogether(pieces[i], pieces[other])) continue;
+        forbidden.emplace_back(offsets[other] - pieces[i].offset - pieces[i].bytes,
+                               offsets[other] + pieces[other].bytes - pieces[i].offset);
+      }
+    }
+    std::sort(forbidden.begin(), forbidden.end());
+    int64_t at = 0, best = -1, best_slack = INT64_MAX;
+    for (const auto& [first, second] : forbidden) {
+      if (second <= at) continue;
+      if (first >= at && first - at < best_slack) {
+        best = at;
+        best_slack = first - at;
+      }
+      at = std::max(at, Aligned(second));
+    }
+    if (best < 0) best = at;
+    for (size_t i : *block) {
+      offsets[i] = best + pieces[i].offset;
+      arena_bytes = std::max(arena_bytes, Aligned(offsets[i] + pieces[i].bytes));
+      placed.push_back(i);
+    }
+  }
+  return arena_bytes;
 }
 
 // Rows of bits: whether a step is reached from another.
@@ -55,42 +108,54 @@ class Reachability {
 
 }  // namespace
 
-MemoryPlan PlanMemory(std::span<const Lifetime> buffers) {
+MemoryPlan PlanMemory(std::span<const Lifetime> pieces) {
   MemoryPlan plan;
-  plan.offsets.assign(buffers.size(), 0);
   int64_t total = 0;
-  for (const Lifetime& buffer : buffers) {
-    if (buffer.bytes > kMaxBytes || (total += Aligned(buffer.bytes)) > kMaxBytes) {
-      throw Error(ErrorCode::kOutOfMemory, "the values of one run need more than " +
-                                               std::to_string(kMaxBytes) + " bytes");
+  for (const Lifetime& piece : pieces) {
+    if (piece.bytes > kMaxBytes || (total += Aligned(piece.bytes)) > kMaxBytes) {
+      throw Error(ErrorCode::kOutOfMemory,
+                  "the values of one run need more than " + std::to_string(kMaxBytes) + " bytes");
     }
   }
-  plan.live_peak_bytes = LivePeak(buffers);
+  plan.live_peak_bytes = LivePeak(pieces);
 
-  // The largest first, each into the smallest gap between its contemporaries that takes it.
-  std::vector<size_t> order(buffers.size());
-  std::iota(order.begin(), order.end(), size_t{0});
-  std::stable_sort(order.begin(), order.end(),
-                   [&](size_t a, size_t b) { return buffers[a].bytes > buffers[b].bytes; });
-  std::vector<size_t> placed;  // by offset
-  for (size_t i : order) {
-    const int64_t bytes = Aligned(buffers[i].bytes);
-    if (bytes == 0) continue;
-    int64_t end = 0, best = -1, best_gap = INT64_MAX;
-    for (size_t other : placed) {
-      if (!AliveTogether(buffers[i], buffers[other])) continue;
-      const int64_t gap = plan.offsets[other] - end;
-      if (gap >= bytes && gap < best_gap) {
-        best = end;
-        best_gap = gap;
-      }
-      end = std::max(end, plan.offsets[other] + Aligned(buffers[other].bytes));
+  struct Entry {
+    const Block* block;
+    int64_t bytes, span;  // span: how long it is alive
+  };
+  const std::vector<Block> blocks = BlocksOf(pieces);
+  std::vector<Entry> entries;
+  for (const Block& block : blocks) {
+    Entry entry{&block, 0, 0};
+    int first = INT32_MAX, last = 0;
+    for (size_t i : block) {
+      entry.bytes += pieces[i].bytes;
+      first = std::min(first, pieces[i].first);
+      last = std::max(last, pieces[i].last);
     }
-    plan.offsets[i] = best >= 0 ? best : end;
-    plan.arena_bytes = std::max(plan.arena_bytes, plan.offsets[i] + bytes);
-    placed.insert(std::upper_bound(placed.begin(), placed.end(), i,
-                                   [&](size_t a, size_t b) { return plan.offsets[a] < plan.offsets[b]; }),
-                  i);
+    entry.span = last - first + 1;
+    entries.push_back(entry);
+  }
+  // No order is best for all graphs: the largest first, the longest-lived first, the largest area first.
+  using Rank = double (*)(const Entry&);
+  constexpr Rank kRanks[] = {
+      [](const Entry& e) { return static_cast<double>(e.bytes); },
+      [](const Entry& e) { return static_cast<double>(e.span); },
+      [](const Entry& e) { return static_cast<double>(e.bytes) * static_cast<double>(e.span); },
+  };
+  plan.offsets.assign(pieces.size(), 0);
+  plan.arena_bytes = INT64_MAX;
+  for (Rank rank : kRanks) {
+    std::stable_sort(entries.begin(), entries.end(),
+                     [rank](const Entry& a, const Entry& b) { return rank(a) > rank(b); });
+    std::vector<const Block*> order;
+    for (const Entry& entry : entries) order.push_back(entry.block);
+    std::vector<int64_t> offsets(pieces.size(), 0);
+    const int64_t arena_bytes = Place(pieces, order, offsets);
+    if (arena_bytes >= plan.arena_bytes) continue;
+    plan.arena_bytes = arena_bytes;
+    plan.offsets = std::move(offsets);
+    if (arena_bytes <= plan.live_peak_bytes) break;
   }
   return plan;
 }

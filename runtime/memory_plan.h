@@ -6,22 +6,27 @@
 
 namespace sluice {
 
-// A buffer of a run: alive from the step that writes it first to the one that reads it last.
+// A piece of memory of a run: alive from the step that writes it first to the one that reads it last.
+// Pieces of one block lie at fixed distances: each begins `offset` bytes after the block.
 struct Lifetime {
+  static constexpr int kOwnBlock = -1;
   int64_t bytes = 0;
   int first = 0;
   int last = 0;
+  int block = kOwnBlock;
+  int64_t offset = 0;
 };
 
 struct MemoryPlan {
-  std::vector<int64_t> offsets;  // one for each buffer, multiples of 64
+  std::vector<int64_t> offsets;  // one for each piece; blocks begin at multiples of 64
   int64_t arena_bytes = 0;
-  int64_t live_peak_bytes = 0;   // no plan can need less
+  int64_t live_peak_bytes = 0;  // no plan can need less
 };
 
-// Places buffers in one arena so that those alive at the same step do not overlap. Buffers that share
-// memory are ordered by the caller (see OverlapEdges). Throws Error{kOutOfMemory} on overflow.
-MemoryPlan PlanMemory(std::span<const Lifetime> buffers);
+// Places pieces in one arena so that those alive at the same step do not overlap; pieces of one block
+// never do. Pieces that share memory are ordered by the caller (see OverlapEdges). Throws
+// Error{kOutOfMemory} on overflow.
+MemoryPlan PlanMemory(std::span<const Lifetime> pieces);
 
 // Who touches a buffer, for ordering: steps in any order.
 struct Accesses {

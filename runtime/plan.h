@@ -15,14 +15,14 @@ namespace sluice {
 // Where the value in a slot lies during a run.
 struct Place {
   enum class Kind : uint8_t {
-    kArena,     // offset into the run's arena
+    kArena,     // the run's arena
     kConstant,  // known since planning
     kInput,     // the caller's memory; index into Plan::inputs
     kOutput,    // memory of a result; index into Plan::results
     kDynamic,   // a Value that the run makes; index into Plan::dynamic_readers
   };
   Kind kind = Kind::kArena;
-  int64_t offset = 0;
+  int64_t offset = 0;  // of the value's first byte from where the memory named by kind and index begins
   int index = 0;
   Tensor constant;
 };

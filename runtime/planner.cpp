@@ -241,7 +241,9 @@ class Planner {
     step.node = &node;
     step.scratch_bytes = prepared.request.scratch_bytes;
     for (size_t i = 0; i < node.inputs.size(); ++i) {
-      step.inputs.push_back(SlotOf(node.inputs[i], prepared.request.input_layouts[i]));
+      step.inputs.push_back(prepared.request.unread[i]
+                                ? Storage::kNone
+                                : SlotOf(node.inputs[i], prepared.request.input_layouts[i]));
     }
     bool runs = false;
     for (size_t i = 0; i < node.outputs.size(); ++i) {
@@ -249,13 +251,21 @@ class Planner {
       if (node.outputs[i] == ValueId::kNone) continue;
       const TensorDesc& desc = prepared.outputs[i];
       if (const int shared = prepared.request.shares_input[i]; shared >= 0) {
-        Define(node.outputs[i], storage_.AddView(desc, step.inputs[static_cast<size_t>(shared)]));
+        Define(node.outputs[i], storage_.AddView(desc, step.inputs[static_cast<size_t>(shared)],
+                                                 prepared.request.shares_offset[i]));
+        continue;
+      }
+      if (JoinParts(step, prepared.request, i, desc)) {
+        Define(node.outputs[i], step.outputs[i]);
+        step.outputs[i] = Storage::kNone;
         continue;
       }
       runs = true;
-      int buffer = OverwrittenBuffer(step, prepared.request.in_place[i], desc);
-      if (buffer == Storage::kNone) buffer = NewBuffer(Place::Kind::kArena, 0, desc.byte_size());
-      step.outputs[i] = storage_.AddSlot(desc, buffer);
+      if (step.outputs[i] == Storage::kNone) {
+        int buffer = OverwrittenBuffer(step, prepared.request.in_place[i], desc);
+        if (buffer == Storage::kNone) buffer = NewBuffer(Place::Kind::kArena, 0, desc.byte_size());
+        step.outputs[i] = storage_.AddSlot(desc, buffer);
+      }
       Define(node.outputs[i], step.outputs[i]);
     }
     if (!runs) return;
@@ -265,12 +275,27 @@ class Planner {
     AddStep(std::move(step));
   }
 
+  // Where output `i` consists of inputs, gives it memory and has those of them made in it that can be;
+  // true if all are, so that nothing is left to run.
+  bool JoinParts(Step& step, const StepRequest& request, size_t i, const TensorDesc& desc) {
+    std::vector<Storage::Part> parts;
+    for (const StepRequest::Part& part : request.parts) {
+      if (part.output == static_cast<int>(i)) {
+        parts.push_back({step.inputs[static_cast<size_t>(part.input)], part.offset_bytes});
+      }
+    }
+    if (parts.empty()) return false;
+    step.outputs[i] = storage_.AddSlot(desc, NewBuffer(Place::Kind::kArena, 0, desc.byte_size()));
+    return storage_.Join(step.outputs[i], parts);
+  }
+
   // The memory of input `in_place` if the run made it and nobody but this one use needs it any more.
   int OverwrittenBuffer(const Step& step, int in_place, const TensorDesc& desc) {
     if (in_place < 0 || step.inputs[static_cast<size_t>(in_place)] == Storage::kNone) return Storage::kNone;
     const int buffer = storage_.BufferOf(step.inputs[static_cast<size_t>(in_place)]);
     if (storage_.place(buffer).kind != Place::Kind::kArena || storage_.uses_left(buffer) != 1 ||
-        storage_.bytes(buffer) != desc.byte_size()) {
+        storage_.bytes(buffer) != desc.byte_size() ||
+        !storage_.IsWhole(step.inputs[static_cast<size_t>(in_place)])) {
       return Storage::kNone;
     }
     return buffer;
@@ -315,7 +340,9 @@ class Planner {
     output.slot = SlotOf(id, Layout::kPlain);
     CountDynamicReader(output.slot);
     Place& place = storage_.place(storage_.BufferOf(output.slot));
-    if (place.kind == Place::Kind::kArena) {
+    if (place.kind == Place::Kind::kArena && !storage_.IsWhole(output.slot)) {
+      storage_.KeepToEnd(storage_.BufferOf(output.slot));
+    } else if (place.kind == Place::Kind::kArena) {
       place.kind = Place::Kind::kOutput;
       place.index = static_cast<int>(plan_.results.size());
       plan_.results.push_back(storage_.desc(output.slot));

@@ -277,6 +277,7 @@ void ConvKernel::PackWeights(PrepareContext& ctx) {
                                    scratch.data());
     }
   });
+  ctx.DropInput(1);
 }
 
 void ConvKernel::Run(const RunContext& ctx, int64_t index) const {

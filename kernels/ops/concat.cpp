@@ -7,15 +7,15 @@ namespace sluice {
 namespace {
 
 // The layout in which parts along `axis` are whole pieces of memory: that of the first of the tensors
-// that has one, if the channels of all of them fill their blocks.
+// that has one, if the channels of all of them but the last fill their blocks.
 Layout LayoutOfParts(const std::vector<TensorDesc>& whole, const std::vector<TensorDesc>& parts,
                      int64_t axis) {
   for (const TensorDesc& desc : whole) {
     if (desc.layout == Layout::kPlain) continue;
     const int64_t block = BlockOf(desc.layout);
-    const bool fits = axis != 1 || std::all_of(parts.begin(), parts.end(), [block](const TensorDesc& part) {
-                        return part.shape[1] % block == 0;
-                      });
+    const bool fits =
+        axis != 1 || std::all_of(parts.begin(), parts.end() - 1,
+                                 [block](const TensorDesc& part) { return part.shape[1] % block == 0; });
     if (fits) return desc.layout;
   }
   return Layout::kPlain;
@@ -24,7 +24,8 @@ Layout LayoutOfParts(const std::vector<TensorDesc>& whole, const std::vector<Ten
 // The box of `part` within `whole` along an axis, in memory order.
 struct Box {
   Shape sizes, part_strides, whole_strides;
-  int64_t offset;
+  int64_t offset;  // elements
+  bool dense;      // the box is one stretch of the whole
 
   Box(const TensorDesc& part, const TensorDesc& whole, int64_t axis, int64_t begin) {
     const MemoryOrder inner(part), outer(whole);
@@ -32,7 +33,10 @@ struct Box {
     part_strides = RowMajorStrides(inner.sizes);
     whole_strides = RowMajorStrides(outer.sizes);
     const int64_t block = axis == 1 ? BlockOf(part.layout) : 1;
-    offset = begin / block * whole_strides[static_cast<size_t>(inner.position[static_cast<size_t>(axis)])];
+    const auto position = static_cast<size_t>(inner.position[static_cast<size_t>(axis)]);
+    offset = begin / block * whole_strides[position];
+    dense = std::all_of(sizes.begin(), sizes.begin() + static_cast<int64_t>(position),
+                        [](int64_t n) { return n == 1; });
   }
 };
 
@@ -59,7 +63,9 @@ class ConcatKernel : public MoveKernel {
       part.layout = layout;
       ctx.SetInputLayout(i, layout);
       const Box box(part, whole, axis, begin);
-      Add(i, 0, StridedCopy(box.sizes, box.part_strides, box.whole_strides, 0, box.offset));
+      const int64_t at = box.dense && type_ != DataType::kString ? ByteSize(type_, box.offset) : -1;
+      if (at >= 0) ctx.JoinInput(0, i, at);
+      Add(i, 0, StridedCopy(box.sizes, box.part_strides, box.whole_strides, 0, box.offset), at);
       begin += part.shape[static_cast<size_t>(axis)];
     }
   }
@@ -109,7 +115,11 @@ class SplitKernel : public MoveKernel {
       part.layout = whole.layout;
       ctx.SetOutputLayout(i, whole.layout);
       const Box box(part, whole, axis, begin);
-      Add(0, i, StridedCopy(box.sizes, box.whole_strides, box.part_strides, box.offset, 0));
+      if (box.dense && type_ != DataType::kString) {
+        ctx.ShareOutput(i, 0, ByteSize(type_, box.offset));
+      } else {
+        Add(0, i, StridedCopy(box.sizes, box.whole_strides, box.part_strides, box.offset, 0));
+      }
       begin += part.shape[static_cast<size_t>(axis)];
     }
   }

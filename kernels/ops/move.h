@@ -17,7 +17,10 @@ class MoveKernel : public Kernel {
   void Run(const RunContext& ctx, int64_t tile) const override {
     for (const Part& part : parts_) {
       if (tile < part.copy.tiles()) {
-        if (void* dst = ctx.out<void>(part.output)) part.copy.Run(type_, ctx.in<void>(part.input), dst, tile);
+        void* const dst = ctx.out<void>(part.output);
+        const void* const src = ctx.in<void>(part.input);
+        const bool in_place = part.joined_at >= 0 && static_cast<std::byte*>(dst) + part.joined_at == src;
+        if (dst != nullptr && !in_place) part.copy.Run(type_, src, dst, tile);
         return;
       }
       tile -= part.copy.tiles();
@@ -25,9 +28,10 @@ class MoveKernel : public Kernel {
   }
 
  protected:
-  void Add(int input, int output, StridedCopy copy) {
+  // joined_at: the byte of the output at which the input's belong as a whole (PrepareContext::JoinInput).
+  void Add(int input, int output, StridedCopy copy, int64_t joined_at = -1) {
     tiles_ += copy.tiles();
-    parts_.push_back({input, output, std::move(copy)});
+    parts_.push_back({input, output, std::move(copy), joined_at});
   }
 
   DataType type_ = DataType::kUndefined;
@@ -36,6 +40,7 @@ class MoveKernel : public Kernel {
   struct Part {
     int input, output;
     StridedCopy copy;
+    int64_t joined_at;
   };
   std::vector<Part> parts_;
   int64_t tiles_ = 0;
