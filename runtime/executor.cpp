@@ -9,6 +9,7 @@
 #include "kernels/evaluate.h"
 #include "kernels/parallel.h"
 #include "kernels/scratch.h"
+#include "runtime/run_limits.h"
 
 namespace sluice {
 namespace {
@@ -91,6 +92,8 @@ class Execution {
   }
 
   void RunTile(int index, int64_t tile) {
+    const RunLimits::Scope scope(limits_);
+    if (limits_ != nullptr) limits_->Check();
     if (!frame_.tracing()) {
       Compute(index, tile);
       return;
@@ -124,6 +127,7 @@ class Execution {
   Frame& frame_;
   const Plan& plan_;
   const PrepareContext::SubgraphMaker& make_subgraph_;
+  const RunLimits* const limits_ = RunLimits::Current();
   tbb::task_group* group_ = nullptr;
   int threads_ = 1;
   const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();

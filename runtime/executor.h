@@ -7,7 +7,7 @@ namespace sluice {
 // Runs all steps of the frame's plan on the calling thread's TBB arena, or on the calling thread
 // alone inside a SerialScope. Steps start when those they depend on are done; tiles of one step run
 // side by side. Returns when nothing of the run is left. The first exception is rethrown.
-// Frame::Begin must have been called.
+// The calling thread's RunLimits hold. Frame::Begin must have been called.
 void Execute(Frame& frame, const PrepareContext::SubgraphMaker& make_subgraph);
 
 }  // namespace sluice

@@ -10,6 +10,7 @@
 #include "kernels/evaluate.h"
 #include "runtime/cpu_quota.h"
 #include "runtime/executable.h"
+#include "runtime/run_limits.h"
 #include "runtime/thread_pool.h"
 
 namespace sluice {
@@ -133,7 +134,8 @@ class Session::Impl {
     }
   }
 
-  NamedValues Run(const NamedValues& inputs, std::span<const std::string> wanted) const {
+  NamedValues Run(const NamedValues& inputs, std::span<const std::string> wanted,
+                  const RunOptions& options) const {
     std::vector<Value> values;
     for (size_t i = 0; i < inputs_.size(); ++i) {
       const auto given = inputs.find(inputs_[i].name);
@@ -154,7 +156,12 @@ class Session::Impl {
     for (const std::string& name : wanted) CheckName(outputs_, "output", name);
 
     std::vector<Value> results;
-    pool_->Run([&] { results = executable_->Run(values); });
+    const RunLimits limits(options);
+    const RunLimits* const stated = options.deadline || options.cancel != nullptr ? &limits : nullptr;
+    pool_->Run([&] {
+      const RunLimits::Scope scope(stated);
+      results = executable_->Run(values);
+    });
     NamedValues named;
     for (size_t i = 0; i < outputs_.size(); ++i) {
       const std::string& name = outputs_[i].name;
@@ -263,8 +270,9 @@ const std::vector<ValueInfo>& Session::outputs() const { return impl_->outputs()
 const std::map<std::string, std::string>& Session::metadata() const { return impl_->metadata(); }
 int Session::threads() const { return impl_->pool().threads(); }
 
-NamedValues Session::Run(const NamedValues& inputs, std::span<const std::string> outputs) const {
-  return impl_->Run(inputs, outputs);
+NamedValues Session::Run(const NamedValues& inputs, std::span<const std::string> outputs,
+                         const RunOptions& options) const {
+  return impl_->Run(inputs, outputs, options);
 }
 
 PlanInfo Session::Prepare(const std::map<std::string, Shape>& input_shapes) const {

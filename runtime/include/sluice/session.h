@@ -1,8 +1,11 @@
 #pragma once
 
+#include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -76,6 +79,15 @@ struct PlanInfo {
   int64_t reorders = 0;
 };
 
+// Limits of one run; looked at between the pieces of its work, which take well below a millisecond each
+// on most models. A run that is stopped leaves the session as good as before.
+struct RunOptions {
+  // Error{kDeadlineExceeded} for a run that has not ended by then.
+  std::optional<std::chrono::steady_clock::time_point> deadline;
+  // Error{kCancelled} once it is true; any thread may set it. Must outlive the run.
+  const std::atomic<bool>* cancel = nullptr;
+};
+
 using NamedValues = std::map<std::string, Value>;
 
 // A model ready to run. Run may be called from any number of threads at once; everything else that
@@ -99,7 +111,8 @@ class Session {
 
   // One value for each input; `outputs` names those wanted, empty for all. The results own their
   // memory. Throws Error{kInvalidArgument} for names, types or shapes that do not fit.
-  NamedValues Run(const NamedValues& inputs, std::span<const std::string> outputs = {}) const;
+  NamedValues Run(const NamedValues& inputs, std::span<const std::string> outputs = {},
+                  const RunOptions& options = {}) const;
 
   // Makes the plan for these input shapes now rather than at the first run.
   PlanInfo Prepare(const std::map<std::string, Shape>& input_shapes) const;
