@@ -21,6 +21,7 @@ ValueInfo InfoOf(const GraphValue& value) {
   info.name = value.name;
   info.dtype = value.type.dtype;
   info.is_sequence = value.type.kind == ValueType::Kind::kSequence;
+  info.is_optional = value.type.kind == ValueType::Kind::kOptional;
   info.has_shape = value.type.has_shape;
   for (const Dim& dim : value.type.shape) {
     info.shape.push_back(dim.value());
@@ -113,10 +114,7 @@ class Session::Impl {
  public:
   Impl(std::unique_ptr<Graph> graph, const SessionOptions& options) : pool_(PoolFor(options)) {
     OverrideInputShapes(*graph, options.input_shapes);
-    for (ValueId id : graph->inputs) {
-      inputs_.push_back(InfoOf(graph->value(id)));
-      optional_.push_back(graph->value(id).type.kind == ValueType::Kind::kOptional);
-    }
+    for (ValueId id : graph->inputs) inputs_.push_back(InfoOf(graph->value(id)));
     // Passes may put other values in the place of outputs; the names stay.
     for (ValueId id : graph->outputs) outputs_.push_back(InfoOf(graph->value(id)));
     pool_->Run([&] { Optimize(*graph, options); });
@@ -139,14 +137,14 @@ class Session::Impl {
     std::vector<Value> values;
     for (size_t i = 0; i < inputs_.size(); ++i) {
       const auto given = inputs.find(inputs_[i].name);
-      if (given == inputs.end() && optional_[i]) {
+      if (given == inputs.end() && inputs_[i].is_optional) {
         values.emplace_back();
         continue;
       }
       if (given == inputs.end()) {
         throw Error(ErrorCode::kInvalidArgument, "input '" + inputs_[i].name + "' is missing");
       }
-      if (!optional_[i]) CheckInput(inputs_[i], given->second);
+      if (!inputs_[i].is_optional) CheckInput(inputs_[i], given->second);
       values.push_back(given->second);
       if (values.back().is_tensor() && !Aligned(values.back().tensor())) {
         values.back() = values.back().tensor().Clone();
@@ -177,7 +175,7 @@ class Session::Impl {
     std::vector<InputType> types;
     for (size_t i = 0; i < inputs_.size(); ++i) {
       const ValueInfo& info = inputs_[i];
-      InputType type{optional_[i] ? ValueType::Kind::kOptional : ValueType::Kind::kTensor, {info.dtype, {}}};
+      InputType type{info.is_optional ? ValueType::Kind::kOptional : ValueType::Kind::kTensor, {info.dtype, {}}};
       if (info.is_sequence) type.kind = ValueType::Kind::kSequence;
       if (type.kind == ValueType::Kind::kTensor) {
         const auto given = shapes.find(info.name);
@@ -241,7 +239,6 @@ class Session::Impl {
 
   std::shared_ptr<ThreadPool> pool_;
   std::vector<ValueInfo> inputs_, outputs_;
-  std::vector<bool> optional_;
   std::map<std::string, std::string> metadata_;
   std::vector<PassNote> pass_notes_;
   std::unique_ptr<Executable> executable_;

@@ -135,6 +135,7 @@ std::string ListValues(const std::vector<ValueInfo>& values) {
 std::string DescribeInfo(const ValueInfo& info) {
   std::string text(DataTypeName(info.dtype));
   if (info.is_sequence) text = "sequence of " + text;
+  if (info.is_optional) text = "optional " + text;
   if (!info.has_shape) return text + (info.is_sequence ? "" : " of any shape");
   text += " [";
   for (size_t i = 0; i < info.shape.size(); ++i) {
@@ -155,6 +156,11 @@ Shape ConcreteShape(const ValueInfo& info, bool* opened) {
   return shape;
 }
 
+ValueType::Kind FileKindOf(const ValueInfo& info) {
+  if (info.is_optional) return ValueType::Kind::kOptional;
+  return info.is_sequence ? ValueType::Kind::kSequence : ValueType::Kind::kTensor;
+}
+
 Value ReadInput(const std::string& path, const ValueInfo& info, const PictureOptions& picture, bool* was_picture) {
   const std::vector<std::byte> bytes = ReadFile(path);
   if (was_picture != nullptr) *was_picture = false;
@@ -166,7 +172,7 @@ Value ReadInput(const std::string& path, const ValueInfo& info, const PictureOpt
     return AsDeclared(ParseNpy(bytes, path), info.dtype);
   }
   if (Extension(path) == ".pb") {
-    return ReadValueProto(path, info.is_sequence ? ValueType::Kind::kSequence : ValueType::Kind::kTensor);
+    return ReadValueProto(path, FileKindOf(info));
   }
   Fail(fmt::format("'{}': neither .npy nor .pb nor a PNG or JPEG picture", path));
 }

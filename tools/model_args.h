@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "graph/dim.h"
 #include "sluice/session.h"
 #include "tools/preprocess.h"
 
@@ -49,6 +50,9 @@ std::string DescribeInfo(const ValueInfo& info);
 
 // The declared shape with 1 for every open size; `opened` tells whether there was one.
 Shape ConcreteShape(const ValueInfo& info, bool* opened = nullptr);
+
+// How a file of this value is encoded: as a TensorProto, SequenceProto or OptionalProto.
+ValueType::Kind FileKindOf(const ValueInfo& info);
 
 // Values for an input from a file: .npy, a picture (PNG, JPEG) or .pb (ONNX TensorProto, SequenceProto
 // or OptionalProto as the input's type asks); the content decides. Throws Error that names the file.

@@ -242,6 +242,24 @@ TEST_F(Command, TestsWithTheTolerancesGiven) {
   EXPECT_EQ(Sluice({"test", Path("cases"), "--strict"}).status, 1);
 }
 
+TEST_F(Command, TestKnowsFailures) {
+  WriteCase("wrong", Slurp(model_), {0, 2.5f, 3});
+  WriteCase("right", Slurp(model_), {0, 2, 3});
+  const std::vector<std::string> test = {"test", Path("cases"), "--known-failures", Path("known.txt")};
+  Spill(Path("known.txt"), "# all of them\ncases/wrong rounds otherwise\n");
+  EXPECT_EQ(Sluice(test).status, 0);
+  Spill(Path("known.txt"), "");
+  EXPECT_EQ(Sluice(test).status, 1);
+  Spill(Path("known.txt"), "cases/wrong rounds otherwise\ncases/right is slow\n");
+  Outcome outcome = Sluice(test);
+  EXPECT_EQ(outcome.status, 1);
+  EXPECT_NE(outcome.out.find("unexpectedly passed " + Path("cases/right")), std::string::npos) << outcome.out;
+  Spill(Path("known.txt"), "cases/wrong rounds otherwise\ncases/gone is slow\n");
+  outcome = Sluice(test);
+  EXPECT_EQ(outcome.status, 1);
+  EXPECT_NE(outcome.out.find("cases/gone is listed, but was not run"), std::string::npos) << outcome.out;
+}
+
 TEST_F(Command, TestRefusesFoldersWithoutCases) {
   std::filesystem::create_directory(Path("empty"));
   ExpectRefused({"test", Path("empty")}, {"no test case"});

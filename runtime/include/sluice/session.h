@@ -40,6 +40,8 @@ struct ValueInfo {
   Shape shape;
   std::vector<std::string> dim_names;
   bool is_sequence = false;
+  // May be absent, and may be a sequence though is_sequence is false.
+  bool is_optional = false;
 };
 
 // What one step of the last plan cost, over all runs so far.
