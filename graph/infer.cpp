@@ -19,7 +19,7 @@ int NumPlainInputs(const Node& node) {
 void CheckArity(const Node& node, int num_inputs) {
   const Operator& op = *node.op;
   const auto fail = [&](const char* what, int min, int max, int got) {
-    const std::string limit = min == max ? std::to_string(min)
+    const std::string limit = min == max               ? std::to_string(min)
                               : max == Operator::kMany ? "at least " + std::to_string(min)
                                                        : std::to_string(min) + " to " + std::to_string(max);
     throw Error(ErrorCode::kInvalidModel,
@@ -71,8 +71,11 @@ ValueType Merge(const Graph& graph, const GraphValue& value, const ValueType& in
 
 InferContext::InferContext(const Node& node, std::vector<const ValueType*> inputs,
                            std::vector<const Tensor*> constants)
-    : node_(node), num_inputs_(NumPlainInputs(node)), inputs_(std::move(inputs)),
-      constants_(std::move(constants)), outputs_(node.outputs.size()) {}
+    : node_(node),
+      num_inputs_(NumPlainInputs(node)),
+      inputs_(std::move(inputs)),
+      constants_(std::move(constants)),
+      outputs_(node.outputs.size()) {}
 
 const ValueType& InferContext::input(int i) const {
   if (!has_input(i)) Fail("input " + std::to_string(i) + " is missing");
@@ -130,11 +133,16 @@ SymShape InferContext::Broadcast(const SymShape& a, const SymShape& b) const {
   for (size_t i = 0; i < shorter.size(); ++i) {
     Dim& dim = result[offset + i];
     const Dim& other = shorter[i];
-    if (dim.is(1)) dim = other;
-    else if (other.is(1) || dim == other) continue;
-    else if (!dim.known() && other.known()) dim = other;      // must be it or 1
-    else if (!dim.known()) dim = Dim();
-    else if (other.known()) Fail("shapes " + ToString(a) + " and " + ToString(b) + " do not broadcast");
+    if (dim.is(1))
+      dim = other;
+    else if (other.is(1) || dim == other)
+      continue;
+    else if (!dim.known() && other.known())
+      dim = other;  // must be it or 1
+    else if (!dim.known())
+      dim = Dim();
+    else if (other.known())
+      Fail("shapes " + ToString(a) + " and " + ToString(b) + " do not broadcast");
   }
   return result;
 }
@@ -167,6 +175,10 @@ std::vector<ValueType> InferNode(const Node& node, std::vector<const ValueType*>
     if (inputs[i]->dtype == DataType::kUndefined || !inputs[i]->has_shape) {
       return std::vector<ValueType>(node.outputs.size());
     }
+  }
+  for (int i = 0; i < node.op->min_inputs; ++i) {
+    if (inputs[i] == nullptr)
+      throw Error(ErrorCode::kInvalidModel, Describe(node) + ": input " + std::to_string(i) + " is missing");
   }
   InferContext ctx(node, std::move(inputs), std::move(constants));
   try {

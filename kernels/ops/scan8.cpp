@@ -106,6 +106,7 @@ class Scan8Kernel : public Kernel {
 
 void InferScan8(InferContext& ctx) {
   const Graph& body = *ctx.attrs().Subgraph("body");
+  if (ctx.num_inputs() < 2) ctx.Fail("expected at least 2 inputs, found " + std::to_string(ctx.num_inputs()));
   if (static_cast<int>(body.outputs.size()) != ctx.num_outputs())
     ctx.Fail("the body has " + std::to_string(body.outputs.size()) + " outputs, expected " +
              std::to_string(ctx.num_outputs()));
@@ -115,7 +116,7 @@ void InferScan8(InferContext& ctx) {
 
 const Operator kScan8 = {.name = "Scan",
                          .versions = {8},
-                         .min_inputs = 2,
+                         .min_inputs = 0,  // the first may be absent; InferScan8 wants one more
                          .max_inputs = Operator::kMany,
                          .max_outputs = Operator::kMany,
                          .infer = InferScan8,
