@@ -52,6 +52,12 @@ Executable::Executable(std::shared_ptr<const Graph> graph, int max_plans, bool p
     : graph_(std::move(graph)), max_plans_(static_cast<size_t>(std::max(1, max_plans))), profile_(profile),
       make_subgraph_([this](const std::shared_ptr<Graph>& nested) { return Nested(nested); }) {}
 
+Executable::Executable(std::unique_ptr<Graph> graph, bool profile)
+    : Executable(std::shared_ptr<const Graph>(), 1, profile) {
+  own_graph_ = graph.get();
+  graph_ = std::move(graph);
+}
+
 Executable::~Executable() = default;
 
 std::shared_ptr<SubgraphRunner> Executable::Nested(const std::shared_ptr<Graph>& graph) const {
@@ -80,7 +86,14 @@ std::shared_ptr<Executable::CompiledPlan> Executable::PlanFor(std::span<const In
   if (auto plan = FindPlan(inputs)) return plan;
   auto compiled = std::make_shared<CompiledPlan>();
   compiled->inputs.assign(inputs.begin(), inputs.end());
-  compiled->plan = MakePlan(*graph_, inputs, make_subgraph_);
+  ReleaseConstant release;
+  if (own_graph_ != nullptr) {
+    release = [this](ValueId id) {
+      Tensor& constant = own_graph_->value(id).constant;
+      constant = Tensor::Borrow(constant.dtype(), constant.shape(), nullptr);
+    };
+  }
+  compiled->plan = MakePlan(*graph_, inputs, make_subgraph_, release);
   const std::lock_guard lock(plans_mutex_);
   plans_.push_front(compiled);
   if (plans_.size() > max_plans_) plans_.pop_back();

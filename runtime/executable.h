@@ -19,6 +19,9 @@ class Executable {
  public:
   // `graph` is resolved, verified and not changed any more.
   Executable(std::shared_ptr<const Graph> graph, int max_plans, bool profile);
+  // For one combination of input types and sizes only: constants that kernels have packed are freed
+  // while the plan is made.
+  Executable(std::unique_ptr<Graph> graph, bool profile);
   ~Executable();
 
   const Graph& graph() const { return *graph_; }
@@ -41,6 +44,7 @@ class Executable {
   std::shared_ptr<SubgraphRunner> Nested(const std::shared_ptr<Graph>& graph) const;
 
   std::shared_ptr<const Graph> graph_;
+  Graph* own_graph_ = nullptr;  // the graph, if this may free its constants
   size_t max_plans_;
   bool profile_;
   PrepareContext::SubgraphMaker make_subgraph_;

@@ -37,8 +37,9 @@ TensorDesc PlainDesc(const ValueType& type) { return {type.dtype, *ToShape(type.
 
 class Planner {
  public:
-  Planner(const Graph& graph, const PrepareContext::SubgraphMaker& make_subgraph)
-      : graph_(graph), make_subgraph_(make_subgraph), known_(graph.num_values()) {}
+  Planner(const Graph& graph, const PrepareContext::SubgraphMaker& make_subgraph,
+          const ReleaseConstant& release)
+      : graph_(graph), make_subgraph_(make_subgraph), release_(release), known_(graph.num_values()) {}
 
   Plan Make(std::span<const InputType> inputs) {
     for (size_t i = 0; i < known_.size(); ++i) {
@@ -59,6 +60,7 @@ class Planner {
     const Tensor* constant = nullptr;
     Layout layout = Layout::kPlain;      // the one its producer chose
     int uses_left = 0;                   // nodes not planned yet and graph outputs
+    size_t drops = 0;                    // uses that do not read the elements when they run
     std::map<Layout, int> slots;         // by layout, the reordered copies made so far included
   };
 
@@ -268,11 +270,19 @@ class Planner {
       }
       Define(node.outputs[i], step.outputs[i]);
     }
+    for (size_t i = 0; i < node.inputs.size(); ++i) {
+      if (prepared.request.unread[i]) Drop(node.inputs[i]);
+    }
     if (!runs) return;
     plan_.info.flops += prepared.kernel->flops();
     step.kernel = std::move(prepared.kernel);
     step.declined = std::move(prepared.declined);
     AddStep(std::move(step));
+  }
+
+  void Drop(ValueId id) {
+    if (!graph_.IsConstant(id) || ++KnownOf(id).drops < graph_.value(id).users.size() || graph_.IsOutput(id)) return;
+    if (release_) release_(id);
   }
 
   // Where output `i` consists of inputs, gives it memory and has those of them made in it that can be;
@@ -352,6 +362,7 @@ class Planner {
 
   const Graph& graph_;
   const PrepareContext::SubgraphMaker& make_subgraph_;
+  const ReleaseConstant& release_;
   std::vector<Known> known_;
   Storage storage_;
   Plan plan_;
@@ -360,8 +371,8 @@ class Planner {
 }  // namespace
 
 Plan MakePlan(const Graph& graph, std::span<const InputType> inputs,
-              const PrepareContext::SubgraphMaker& make_subgraph) {
-  return Planner(graph, make_subgraph).Make(inputs);
+              const PrepareContext::SubgraphMaker& make_subgraph, const ReleaseConstant& release) {
+  return Planner(graph, make_subgraph, release).Make(inputs);
 }
 
 }  // namespace sluice

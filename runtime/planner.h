@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <span>
 
 #include "runtime/plan.h"
@@ -14,9 +15,13 @@ struct InputType {
   bool operator==(const InputType&) const = default;
 };
 
+// Told of a constant of the graph whose elements nobody will read any more, not even the plan.
+using ReleaseConstant = std::function<void(ValueId)>;
+
 // Chooses kernels, layouts and memory for every step of `graph`, which must be resolved and outlive
-// the plan. Runs on the calling thread alone. Throws Error.
+// the plan. Runs on the calling thread alone. `release` may free the constants named to it at once, if
+// no other plan will be made. Throws Error.
 Plan MakePlan(const Graph& graph, std::span<const InputType> inputs,
-              const PrepareContext::SubgraphMaker& make_subgraph);
+              const PrepareContext::SubgraphMaker& make_subgraph, const ReleaseConstant& release = {});
 
 }  // namespace sluice

@@ -124,12 +124,13 @@ class Session::Impl {
       outputs_[i].name = std::move(name);
     }
     metadata_ = graph->metadata;
-    executable_ = std::make_unique<Executable>(std::move(graph), options.max_plans, options.profile);
+    const bool fixed = std::all_of(inputs_.begin(), inputs_.end(), [](const ValueInfo& info) { return IsFixed(info); });
+    executable_ = fixed ? std::make_unique<Executable>(std::move(graph), options.profile)
+                        : std::make_unique<Executable>(std::shared_ptr<const Graph>(std::move(graph)),
+                                                       options.max_plans, options.profile);
     // Where all sizes are known the first run finds its plan made, and mistakes show at load.
     std::map<std::string, Shape> none;
-    if (std::all_of(inputs_.begin(), inputs_.end(), [](const ValueInfo& info) { return IsFixed(info); })) {
-      Prepare(none);
-    }
+    if (fixed) Prepare(none);
   }
 
   NamedValues Run(const NamedValues& inputs, std::span<const std::string> wanted,

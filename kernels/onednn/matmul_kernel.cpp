@@ -59,6 +59,7 @@ void MatMulKernel::Prepare(PrepareContext& ctx) {
   rest_ = MatMulEpilogue(ctx, spec, post_ops_.size());
   implementation_ = variants_[0].primitive->implementation();
   if (packed_ == nullptr && ctx.constant(b_) != nullptr && c_.one_b()) PackB(*ctx.constant(b_));
+  if (packed_ != nullptr) ctx.DropInput(b_);
   int64_t scratch = 0;
   for (const Variant& v : variants_) scratch = std::max(scratch, v.primitive->scratch_bytes());
   ctx.SetScratch(scratch);
@@ -141,8 +142,9 @@ void MatMulKernel::Run(const RunContext& ctx, int64_t index) const {
   const MatMulPrimitive& primitive = *variants_[cell.variant].primitive;
   const float* bias = bias_ < 0 ? nullptr : ctx.in<float>(bias_) + c_.d_n[tile.n.begin];
   for (int64_t batch = tile.batch.begin; batch < tile.batch.end; ++batch) {
-    const void* b = ctx.in<float>(b_) + c_.b_batch[batch] + c_.b_n[tile.n.begin];
-    if (packed_) b = static_cast<const std::byte*>(packed_->data()) + cell.packed_offset;
+    const void* b = packed_ ? static_cast<const void*>(static_cast<const std::byte*>(packed_->data()) +
+                                                       cell.packed_offset)
+                            : ctx.in<float>(b_) + c_.b_batch[batch] + c_.b_n[tile.n.begin];
     const int64_t at = c_.c_batch[batch] + c_.c_m[tile.m.begin] + c_.c_n[tile.n.begin];
     std::array<const void*, 32> operands;
     size_t count = 0;
