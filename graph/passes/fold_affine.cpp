@@ -263,8 +263,10 @@ bool Run(Graph& graph, PassContext& ctx) {
   for (NodeId id : graph.TopologicalOrder()) {
     if (graph.alive(id)) changed |= folding.FoldAfter(id);
   }
-  for (NodeId id : graph.TopologicalOrder()) {
-    if (graph.alive(id)) changed |= folding.FoldBefore(id);
+  // From the last, so that the one before meets the same operator.
+  const std::vector<NodeId> order = graph.TopologicalOrder();
+  for (size_t i = order.size(); i-- > 0;) {
+    if (graph.alive(order[i])) changed |= folding.FoldBefore(order[i]);
   }
   return changed;
 }

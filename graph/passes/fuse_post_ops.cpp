@@ -17,21 +17,6 @@ namespace {
 
 using Kind = PostOp::Kind;
 
-// oneDNN takes at most 32 steps, of which one of ours may need two; longer chains gain nothing more.
-constexpr size_t kMaxPostOps = 12;
-
-bool TakesPostOps(const Graph& graph, const Node& node) {
-  if (node.op == nullptr || !node.op->takes_post_ops || node.captures > 0 ||
-      node.post_ops.size() >= kMaxPostOps) {
-    return false;
-  }
-  if (node.outputs.empty() || node.outputs[0] == ValueId::kNone || !OnlyFirstOutputUsed(graph, node))
-    return false;
-  const DataType type = graph.value(node.outputs[0]).type.dtype;
-  // Post-ops keep their numbers as float.
-  return IsFloatType(type) && type != DataType::kDouble;
-}
-
 // Whether a step of the node costs more than reading and writing its result: there post-ops are free.
 bool IsHeavy(const Node& node) {
   static constexpr std::string_view kHeavy[] = {"Conv", "ConvTranspose", "MatMul", "Gemm"};

@@ -5,6 +5,12 @@
 #include "graph/passes/rewrite.h"
 
 namespace sluice {
+namespace {
+
+// oneDNN takes at most 32 steps, of which one of ours may need two; longer chains gain nothing more.
+constexpr size_t kMaxPostOps = 12;
+
+}  // namespace
 
 bool IsOp(const Node& node, std::string_view op_type) {
   return node.op_type == op_type && node.domain.empty() && node.op != nullptr && node.post_ops.empty();
@@ -33,6 +39,18 @@ bool OnlyFirstOutputUsed(const Graph& graph, const Node& node) {
     if (!graph.value(node.outputs[i]).users.empty() || graph.IsOutput(node.outputs[i])) return false;
   }
   return true;
+}
+
+bool TakesPostOps(const Graph& graph, const Node& node) {
+  if (node.op == nullptr || !node.op->takes_post_ops || node.captures > 0 ||
+      node.post_ops.size() >= kMaxPostOps) {
+    return false;
+  }
+  if (node.outputs.empty() || node.outputs[0] == ValueId::kNone || !OnlyFirstOutputUsed(graph, node))
+    return false;
+  const DataType type = graph.value(node.outputs[0]).type.dtype;
+  // Post-ops keep their numbers as float.
+  return IsFloatType(type) && type != DataType::kDouble;
 }
 
 std::optional<std::vector<int64_t>> ConstantInts(const Graph& graph, ValueId value) {

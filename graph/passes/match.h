@@ -24,6 +24,9 @@ ValueId InputOf(const Node& node, size_t i);
 // Nobody uses the outputs behind the first.
 bool OnlyFirstOutputUsed(const Graph& graph, const Node& node);
 
+// Post-ops may be added to the node (see Operator::takes_post_ops): it has one used output, of a float type.
+bool TakesPostOps(const Graph& graph, const Node& node);
+
 // The elements of an int64 or int32 constant.
 std::optional<std::vector<int64_t>> ConstantInts(const Graph& graph, ValueId value);
 // A list that some versions of an operator take as an attribute and others as input `i`. Nothing if it is

@@ -33,8 +33,20 @@ void PassContext::Kept(const Graph& graph, const Node& node, std::string text) {
 
 std::span<const Pass> Pipeline() {
   static const Pass kPipeline[] = {
-      kFoldConstants, kRemoveNoOps,     kRemoveDead,  kMergeEqual, kFoldAffine,
-      kFoldPads,      kFindActivations, kFusePostOps, kRemoveDead,
+      kFoldConstants,
+      kRemoveNoOps,
+      kMergeEqual,
+      // Transposes between an activation's nodes and between it and its input.
+      kSinkTransposes,
+      kRemoveNoOps,
+      // Before factors are folded away that belong to an activation.
+      kFindActivations,
+      kFoldPads,
+      kFoldAffine,
+      // What is plain no longer matches once it has post-ops.
+      kFusePostOps,
+      kHoistActivations,
+      kRemoveDead,
   };
   return kPipeline;
 }
