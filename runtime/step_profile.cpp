@@ -29,6 +29,8 @@ StepProfile DescribeStep(const Graph& graph, const Plan& plan, const Step& step)
     for (const PostOp& post_op : node.post_ops) profile.op += " + " + ToString(post_op);
   }
   profile.kernel = step.kernel ? step.kernel->name() : "at run time";
+  profile.declined = step.declined;
+  profile.tiles = step.tiles;
   profile.flops = step.kernel ? step.kernel->flops() : 0;
   for (int slot : step.inputs) {
     profile.input_shapes.push_back(slot < 0 ? "none" : DescribeSlot(plan.slots[static_cast<size_t>(slot)]));

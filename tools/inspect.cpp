@@ -110,12 +110,15 @@ void PrintFusions(const Session& session) {
 
 void PrintKernels(const Session& session) {
   session.Run(NoiseInputs(session, 1));
-  std::vector<std::vector<std::string>> rows = {{"step", "operator", "kernel", "inputs", "output"}};
+  std::vector<std::vector<std::string>> rows = {{"step", "operator", "kernel", "tiles", "inputs", "output"}};
   for (const StepProfile& step : session.profile()) {
-    rows.push_back({step.node, step.op, step.kernel, fmt::format("{}", fmt::join(step.input_shapes, ", ")),
-                    step.output_shape});
+    rows.push_back({step.node, step.op, step.kernel, std::to_string(step.tiles),
+                    fmt::format("{}", fmt::join(step.input_shapes, ", ")), step.output_shape});
   }
   fmt::print("kernels\n{}", FormatTable(rows));
+  for (const StepProfile& step : session.profile()) {
+    for (const std::string& reason : step.declined) fmt::print("  {}: not by {}\n", step.node, reason);
+  }
 }
 
 int Run(const Options& options) {

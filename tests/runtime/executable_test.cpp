@@ -304,6 +304,7 @@ TEST(ExecutableTest, ProfileCountsRunsAndNamesSteps) {
   EXPECT_EQ(profile[0].node, "in0");
   EXPECT_EQ(profile[1].kernel, "blocked");
   EXPECT_EQ(profile[1].calls, 3);
+  EXPECT_EQ(profile[1].tiles, 2);
   EXPECT_GT(profile[1].total_ns, 0);
   EXPECT_EQ(profile[1].input_shapes[0], "float [2, 3, 4, 5] nChw8c");
   EXPECT_EQ(executable.trace().size(), 4u);  // blocked has two tiles

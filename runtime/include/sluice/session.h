@@ -51,6 +51,8 @@ struct StepProfile {
   std::string kernel;    // "oneDNN jit:avx512_core", "reorder"
   std::vector<std::string> input_shapes;  // "float [1, 3, 416, 416] nchw"
   std::string output_shape;
+  std::vector<std::string> declined;      // kernels preferred to this one, and why they do not do it
+  int64_t tiles = 1;                      // independent pieces
   int64_t calls = 0;
   int64_t total_ns = 0;  // wall time between the start of the first tile and the end of the last
   int64_t flops = 0;     // of one call; 0 where not counted
