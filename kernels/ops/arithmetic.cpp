@@ -41,6 +41,15 @@ struct OldBroadcast : NoAttributes {
   }
 };
 
+// Pow as it was until opset 6; the operator since then is in pow.cpp.
+struct OldPow : OldBroadcast {
+  using OldBroadcast::OldBroadcast;
+  template <typename T>
+  T operator()(T a, T b) const {
+    return std::pow(a, b);
+  }
+};
+
 template <typename Out>
 void InferBinary(InferContext& ctx) {
   CheckSameType(ctx);
@@ -223,6 +232,7 @@ const Definition kDefinitions[] = {
     Definition(BinaryOperator<Sub, NumericTypes>("Sub", {1, 6, 7, 13, 14}, kNumbers)),
     Definition(BinaryOperator<Mul, NumericTypes>("Mul", {1, 6, 7, 13, 14}, kNumbers)),
     Definition(BinaryOperator<Div, NumericTypes>("Div", {1, 6, 7, 13, 14}, kNumbers)),
+    Definition(BinaryOperator<OldPow, FloatTypes>("Pow", {1}, "float, double, float16, bfloat16")),
     Definition(BinaryOperator<Mod, NumericTypes>("Mod", {10, 13}, kNumbers)),
     Definition(BinaryOperator<BitShift, UnsignedTypes>("BitShift", {11}, "unsigned integers")),
     Definition(BinaryOperator<BitwiseAnd, IntTypes>("BitwiseAnd", {18}, "integers")),

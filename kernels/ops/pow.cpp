@@ -1,6 +1,6 @@
 #include "kernels/ops/elementwise.h"
 
-// Pow (1, 7, 12, 13, 15): the base's type is the result's; the exponent may have another. Integers are raised
+// Pow (7, 12, 13, 15; 1 is in arithmetic.cpp): the base's type is the result's; the exponent may have another. Integers are raised
 // by multiplication and wrap around; a negative power of one is that of its reciprocal, without the fraction.
 
 namespace sluice {

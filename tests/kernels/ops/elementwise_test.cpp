@@ -172,6 +172,8 @@ TEST(Elementwise, OldBroadcastLiesAlongAnAxis) {
   const Attrs at_one = {{"broadcast", int64_t{1}}, {"axis", int64_t{1}}};
   ExpectTensor(RunOp({"Add", 6, at_one, {x, F({3}, {10, 20, 30})}})[0],
                F({2, 3, 1}, {11, 22, 33, 14, 25, 36}));
+  ExpectTensor(RunOp({"Pow", 1, {{"broadcast", int64_t{1}}}, {F({2}, {2, 3}), F({}, {2})}})[0],
+               F({2}, {4, 9}));
   ExpectTensor(RunOp({"Mul", 1, {{"broadcast", int64_t{1}}}, {x, F({}, {2})}})[0],
                F({2, 3, 1}, {2, 4, 6, 8, 10, 12}));
   ExpectRefused({"Add", 6, {{"broadcast", int64_t{1}}, {"axis", int64_t{2}}}, {x, F({3, 1}, {1, 2, 3})}},
