@@ -57,6 +57,43 @@ TEST(MemoryPlanTest, RandomLifetimesNeverCollide) {
   }
 }
 
+// A part of a joined value that is written late leaves its place to others until then.
+TEST(MemoryPlanTest, PiecesOfABlockKeepTheirDistanceAndTheirOwnLifetimes) {
+  const std::vector<Lifetime> pieces = {{1024, 0, 9, 7, 0}, {1024, 8, 9, 7, 1024}, {1024, 1, 3}, {512, 4, 7}};
+  const MemoryPlan plan = PlanMemory(pieces);
+  EXPECT_EQ(plan.offsets[1], plan.offsets[0] + 1024);
+  EXPECT_EQ(plan.live_peak_bytes, 2048);
+  EXPECT_EQ(plan.arena_bytes, 2048);
+}
+
+TEST(MemoryPlanTest, RandomBlocksNeverCollide) {
+  for (unsigned seed = 1; seed <= 200; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    std::mt19937 random(seed);
+    std::vector<Lifetime> pieces;
+    for (int block = 0; block < 20; ++block) {
+      int64_t offset = 0;
+      for (unsigned piece = 0; piece < 1 + random() % 3; ++piece) {
+        const int first = static_cast<int>(random() % 40);
+        pieces.push_back({static_cast<int64_t>(random() % 3000), first, first + static_cast<int>(random() % 10), block,
+                          offset});
+        offset += pieces.back().bytes;
+      }
+    }
+    const MemoryPlan plan = PlanMemory(pieces);
+    EXPECT_GE(plan.arena_bytes, plan.live_peak_bytes);
+    for (size_t i = 0; i < pieces.size(); ++i) {
+      if (pieces[i].bytes == 0) continue;
+      EXPECT_EQ((plan.offsets[i] - pieces[i].offset) % 64, 0);
+      EXPECT_LE(plan.offsets[i] + pieces[i].bytes, plan.arena_bytes);
+      for (size_t j = 0; j < i; ++j) {
+        const bool together = pieces[i].first <= pieces[j].last && pieces[j].first <= pieces[i].last;
+        EXPECT_FALSE(together && Overlap(pieces[i], plan.offsets[i], pieces[j], plan.offsets[j])) << i << ", " << j;
+      }
+    }
+  }
+}
+
 TEST(MemoryPlanTest, ReuseIsOrderedUnlessImplied) {
   // Steps 0 and 1 are independent; buffer 1 (written by step 2) takes the place of buffer 0.
   const std::vector<Lifetime> buffers = {{64, 0, 1}, {64, 2, 3}};
