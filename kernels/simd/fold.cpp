@@ -5,37 +5,16 @@
 // Before all other headers of Highway.
 // clang-format off
 #include <hwy/foreach_target.h>  // IWYU pragma: keep
-#include <hwy/contrib/math/math-inl.h>
 // clang-format on
-#include <hwy/highway.h>
+#include "kernels/simd/fold-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace sluice {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-using Floats = hn::ScalableTag<float>;
-using V = hn::Vec<Floats>;
-
 // Vectors that are summed side by side, to hide the latency of additions.
 constexpr int64_t kUnroll = 4;
-
-template <Fold kFold>
-HWY_INLINE V Start(Floats d) {
-  return hn::Set(d, static_cast<float>(FoldStart<kFold, float>()));
-}
-
-// FoldIn, lane by lane.
-template <Fold kFold>
-HWY_INLINE V Step(Floats d, V acc, V x, V shift) {
-  if constexpr (kFold == Fold::kSum) return hn::Add(acc, x);
-  if constexpr (kFold == Fold::kSumAbs) return hn::Add(acc, hn::Abs(x));
-  if constexpr (kFold == Fold::kSumSquare) return hn::MulAdd(x, x, acc);
-  if constexpr (kFold == Fold::kSumExp) return hn::Add(acc, hn::Exp(d, hn::Sub(x, shift)));
-  // With a NaN the second argument of Max and Min is the result on some processors.
-  if constexpr (kFold == Fold::kMax) return hn::IfThenElse(hn::Eq(x, x), hn::Max(x, acc), x);
-  if constexpr (kFold == Fold::kMin) return hn::IfThenElse(hn::Eq(x, x), hn::Min(x, acc), x);
-}
 
 // Folds two partial results into one.
 template <Fold kFold>
