@@ -3,6 +3,7 @@
 #include "kernels/ops/conv_plain.h"
 #include "kernels/ops/params.h"
 #include "kernels/post_ops.h"
+#include "kernels/winograd_kernel.h"
 
 // Conv (1, 11, 22) and ConvTranspose (1, 11, 22): inputs x [n, c, spatial...], weights
 // [oc, c / group, kernel...] (transposed: [c, oc / group, kernel...]) and, optionally, bias [oc].
@@ -91,7 +92,7 @@ const Operator kConv = {
     .min_inputs = 2,
     .max_inputs = 3,
     .infer = InferConv,
-    .kernels = {&Make<onednn::ForwardConvKernel>, &Make<PlainConvKernel<false>>},
+    .kernels = {&Make<WinogradKernel>, &Make<onednn::ForwardConvKernel>, &Make<PlainConvKernel<false>>},
     .takes_post_ops = true,
     .types = "float, double, float16, bfloat16",
 };

@@ -1,0 +1,353 @@
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/simd/winograd.cpp"
+#include "kernels/simd/winograd.h"
+
+#include <algorithm>
+
+// The order matters: the first of these includes this file again for every instruction set.
+// clang-format off
+#include <hwy/foreach_target.h>  // IWYU pragma: keep
+#include <hwy/highway.h>
+#include <hwy/contrib/math/math-inl.h>
+// clang-format on
+
+HWY_BEFORE_NAMESPACE();
+namespace sluice {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+using Tag = hn::CappedTag<float, 16>;
+using V = hn::Vec<Tag>;
+
+// Rows of tiles that a product keeps in registers beside two vectors of channels.
+#if HWY_TARGET <= HWY_AVX3
+constexpr int kRows = 12;
+#else
+constexpr int kRows = 6;
+#endif
+
+HWY_INLINE V Twice(V x) { return hn::Add(x, x); }
+
+// B^T x of F(4, 3), points 0, 1, -1, 2, -2.
+HWY_INLINE void InputLine4(const V x[6], V y[6]) {
+  const Tag d;
+  const V four = hn::Set(d, 4.0f), minus_five = hn::Set(d, -5.0f);
+  const V a = hn::NegMulAdd(four, x[2], x[4]), b = hn::NegMulAdd(four, x[1], x[3]);
+  const V c = hn::Sub(x[4], x[2]), e = Twice(hn::Sub(x[3], x[1]));
+  y[0] = hn::MulAdd(four, x[0], hn::MulAdd(minus_five, x[2], x[4]));
+  y[1] = hn::Add(a, b);
+  y[2] = hn::Sub(a, b);
+  y[3] = hn::Add(c, e);
+  y[4] = hn::Sub(c, e);
+  y[5] = hn::MulAdd(four, x[1], hn::MulAdd(minus_five, x[3], x[5]));
+}
+
+// A^T x of F(4, 3).
+HWY_INLINE void OutputLine4(const V x[6], V y[4]) {
+  const Tag d;
+  const V four = hn::Set(d, 4.0f), eight = hn::Set(d, 8.0f);
+  const V a = hn::Add(x[1], x[2]), b = hn::Sub(x[1], x[2]), c = hn::Add(x[3], x[4]), e = hn::Sub(x[3], x[4]);
+  y[0] = hn::Add(x[0], hn::Add(a, c));
+  y[1] = hn::Add(b, Twice(e));
+  y[2] = hn::MulAdd(four, c, a);
+  y[3] = hn::Add(x[5], hn::MulAdd(eight, e, b));
+}
+
+// F(2, 3), points 0, 1, -1.
+HWY_INLINE void InputLine2(const V x[4], V y[4]) {
+  y[0] = hn::Sub(x[0], x[2]);
+  y[1] = hn::Add(x[1], x[2]);
+  y[2] = hn::Sub(x[2], x[1]);
+  y[3] = hn::Sub(x[1], x[3]);
+}
+HWY_INLINE void OutputLine2(const V x[4], V y[2]) {
+  y[0] = hn::Add(x[0], hn::Add(x[1], x[2]));
+  y[1] = hn::Sub(hn::Sub(x[1], x[2]), x[3]);
+}
+
+template <int m>
+HWY_INLINE void InputLine(const V* x, V* y) {
+  if constexpr (m == 4)
+    InputLine4(x, y);
+  else
+    InputLine2(x, y);
+}
+template <int m>
+HWY_INLINE void OutputLine(const V* x, V* y) {
+  if constexpr (m == 4)
+    OutputLine4(x, y);
+  else
+    OutputLine2(x, y);
+}
+
+struct TilePlace {
+  int64_t n, row, col;  // of the first output
+};
+HWY_INLINE TilePlace PlaceOf(const WinogradShape& s, int64_t tile) {
+  const int64_t cols = s.tile_cols(), per_image = cols * s.tile_rows(), within = tile % per_image;
+  return {tile / per_image, within / cols * s.m, within % cols * s.m};
+}
+
+// v[element][tile][ic] = B^T x B of every tile.
+template <int m>
+void TransformInput(const WinogradShape& s, const float* src, int64_t tile, int64_t tiles, float* v) {
+  constexpr int kSize = m + 2;
+  const Tag d;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d)), ic = s.ic(), plane = s.ih * s.iw * s.block;
+  for (int64_t t = 0; t < tiles; ++t) {
+    const TilePlace place = PlaceOf(s, tile + t);
+    const int64_t top = place.row - s.pad_top, left = place.col - s.pad_left;
+    const bool inside = top >= 0 && left >= 0 && top + kSize <= s.ih && left + kSize <= s.iw;
+    for (int64_t c = 0; c < ic; c += lanes) {
+      const float* from = src + (place.n * s.ic_blocks + c / s.block) * plane + c % s.block;
+      V x[kSize][kSize], y[kSize][kSize];
+      if (inside) {
+        for (int i = 0; i < kSize; ++i) {
+          const float* line = from + ((top + i) * s.iw + left) * s.block;
+          for (int j = 0; j < kSize; ++j) x[i][j] = hn::LoadU(d, line + j * s.block);
+        }
+      } else {
+        for (int i = 0; i < kSize; ++i) {
+          for (int j = 0; j < kSize; ++j) {
+            const int64_t row = top + i, col = left + j;
+            const bool valid = row >= 0 && row < s.ih && col >= 0 && col < s.iw;
+            x[i][j] = valid ? hn::LoadU(d, from + (row * s.iw + col) * s.block) : hn::Zero(d);
+          }
+        }
+      }
+      for (int i = 0; i < kSize; ++i) InputLine<m>(x[i], y[i]);
+      for (int j = 0; j < kSize; ++j) {
+        V column[kSize], out[kSize];
+        for (int i = 0; i < kSize; ++i) column[i] = y[i][j];
+        InputLine<m>(column, out);
+        for (int i = 0; i < kSize; ++i) hn::StoreU(out[i], d, v + ((i * kSize + j) * tiles + t) * ic + c);
+      }
+    }
+  }
+}
+
+// c[row][channel of the panel] = sum over k of a[row][k] * panel[k][channel].
+template <int rows, int vectors>
+HWY_INLINE void Product(const float* HWY_RESTRICT a, int64_t ic, const float* HWY_RESTRICT panel,
+                        int64_t width, float* HWY_RESTRICT c) {
+  const Tag d;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  V sums[rows][vectors];
+  for (int r = 0; r < rows; ++r) {
+    for (int i = 0; i < vectors; ++i) sums[r][i] = hn::Zero(d);
+  }
+  for (int64_t k = 0; k < ic; ++k) {
+    V b[vectors];
+    for (int i = 0; i < vectors; ++i) b[i] = hn::Load(d, panel + k * width + i * lanes);
+    for (int r = 0; r < rows; ++r) {
+      const V x = hn::Set(d, a[r * ic + k]);
+      for (int i = 0; i < vectors; ++i) sums[r][i] = hn::MulAdd(x, b[i], sums[r][i]);
+    }
+  }
+  for (int r = 0; r < rows; ++r) {
+    for (int i = 0; i < vectors; ++i) hn::Store(sums[r][i], d, c + r * width + i * lanes);
+  }
+}
+
+template <int rows, int vectors>
+void Products(const float* a, int64_t count, int64_t ic, const float* panel, int64_t width, float* c) {
+  int64_t row = 0;
+  for (; row + rows <= count; row += rows)
+    Product<rows, vectors>(a + row * ic, ic, panel, width, c + row * width);
+  if constexpr (rows > 1) {
+    if (row < count)
+      Products<(rows > 4 ? rows / 2 : rows - 1), vectors>(a + row * ic, count - row, ic, panel, width,
+                                                          c + row * width);
+  }
+}
+
+HWY_INLINE V Sigmoid(V x) {
+  const Tag d;
+  const V e = hn::Exp(d, hn::Neg(hn::Abs(x)));
+  const V one = hn::Set(d, 1.0f), share = hn::Div(one, hn::Add(one, e));
+  return hn::IfThenElse(hn::Ge(x, hn::Zero(d)), share, hn::Mul(e, share));
+}
+
+// One op on m x m vectors whose places in a tensor like dst are offsets[i][j]; only the first rows and cols
+// are there.
+template <int m>
+HWY_INLINE void Apply(const WinogradOp& op, V y[m][m], int64_t first, int64_t row_step, int64_t col_step,
+                      int64_t rows, int64_t cols) {
+  const Tag d;
+  const V zero = hn::Zero(d), a = hn::Set(d, op.alpha), b = hn::Set(d, op.beta);
+  for (int i = 0; i < m && i < rows; ++i) {
+    for (int j = 0; j < m && j < cols; ++j) {
+      V& x = y[i][j];
+      switch (op.kind) {
+        case WinogradOp::Kind::kLeakyRelu:
+          x = hn::IfThenElse(hn::Lt(x, zero), hn::Mul(x, a), x);
+          break;
+        case WinogradOp::Kind::kClip:
+          x = hn::Min(hn::Max(x, a), b);
+          break;
+        case WinogradOp::Kind::kLinear:
+          x = hn::MulAdd(x, a, b);
+          break;
+        case WinogradOp::Kind::kSigmoid: {
+          const V half = hn::Set(d, 0.5f);
+          x = hn::Add(hn::Sub(Sigmoid(x), half), half);
+          break;
+        }
+        case WinogradOp::Kind::kSilu:
+          x = hn::Mul(x, Sigmoid(hn::Mul(x, a)));
+          break;
+        case WinogradOp::Kind::kAdd:
+          x = hn::Add(x, hn::LoadU(d, op.operand + first + i * row_step + j * col_step));
+          break;
+        case WinogradOp::Kind::kMul:
+          x = hn::Mul(x, hn::LoadU(d, op.operand + first + i * row_step + j * col_step));
+          break;
+      }
+    }
+  }
+}
+
+// dst = A^T products A + bias, then the ops, for channels [oc, oc + vectors * lanes).
+template <int m>
+void TransformOutput(const WinogradShape& s, const float* products, int64_t width, int vectors,
+                     const float* bias, const WinogradOp* ops, int num_ops, float* dst, int64_t tile,
+                     int64_t tiles, int64_t oc) {
+  constexpr int kSize = m + 2;
+  const Tag d;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d)), plane = s.oh * s.ow * s.block;
+  for (int64_t t = 0; t < tiles; ++t) {
+    const TilePlace place = PlaceOf(s, tile + t);
+    const int64_t rows = std::min<int64_t>(m, s.oh - place.row),
+                  cols = std::min<int64_t>(m, s.ow - place.col);
+    for (int i = 0; i < vectors; ++i) {
+      const int64_t c = oc + i * lanes;
+      if (c >= s.oc()) break;
+      V half[m][kSize], y[m][m];
+      for (int column = 0; column < kSize; ++column) {
+        V x[kSize], out[m];
+        for (int row = 0; row < kSize; ++row)
+          x[row] = hn::Load(d, products + ((row * kSize + column) * tiles + t) * width + i * lanes);
+        OutputLine<m>(x, out);
+        for (int row = 0; row < m; ++row) half[row][column] = out[row];
+      }
+      const V start = bias == nullptr ? hn::Zero(d) : hn::LoadU(d, bias + c);
+      for (int row = 0; row < m; ++row) {
+        OutputLine<m>(half[row], y[row]);
+        for (int column = 0; column < m; ++column) y[row][column] = hn::Add(y[row][column], start);
+      }
+      const int64_t first = (place.n * s.oc_blocks + c / s.block) * plane +
+                            (place.row * s.ow + place.col) * s.block + c % s.block;
+      for (int k = 0; k < num_ops; ++k) Apply<m>(ops[k], y, first, s.ow * s.block, s.block, rows, cols);
+      for (int row = 0; row < m && row < rows; ++row) {
+        for (int column = 0; column < m && column < cols; ++column) {
+          hn::StoreU(y[row][column], d, dst + first + (row * s.ow + column) * s.block);
+        }
+      }
+    }
+  }
+}
+
+int64_t Panel() { return 2 * static_cast<int64_t>(hn::Lanes(Tag())); }
+
+template <int m>
+void RunAs(const WinogradShape& s, const float* src, const float* packed, const float* bias,
+           const WinogradOp* ops, int num_ops, float* dst, int64_t tile, int64_t tiles, int64_t panel,
+           int64_t panels, float* scratch) {
+  const int64_t width = Panel(), ic = s.ic(), elems = s.elems();
+  float* v = scratch;
+  float* products = v + elems * tiles * ic;
+  TransformInput<m>(s, src, tile, tiles, v);
+  for (int64_t p = panel; p < panel + panels; ++p) {
+    const float* weights = packed + p * elems * ic * width;
+    const bool narrow = s.oc() - p * width <= width / 2;
+    for (int64_t e = 0; e < elems; ++e) {
+      const float *a = v + e * tiles * ic, *b = weights + e * ic * width;
+      float* c = products + e * tiles * width;
+      if (narrow)
+        Products<kRows, 1>(a, tiles, ic, b, width, c);
+      else
+        Products<kRows, 2>(a, tiles, ic, b, width, c);
+    }
+    TransformOutput<m>(s, products, width, narrow ? 1 : 2, bias, ops, num_ops, dst, tile, tiles, p * width);
+  }
+}
+
+void Run(const WinogradShape& s, const float* src, const float* packed, const float* bias,
+         const WinogradOp* ops, int num_ops, float* dst, int64_t tile, int64_t tiles, int64_t panel,
+         int64_t panels, float* scratch) {
+  if (s.m == 4)
+    RunAs<4>(s, src, packed, bias, ops, num_ops, dst, tile, tiles, panel, panels, scratch);
+  else
+    RunAs<2>(s, src, packed, bias, ops, num_ops, dst, tile, tiles, panel, panels, scratch);
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace sluice
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace sluice {
+HWY_EXPORT(Panel);
+HWY_EXPORT(Run);
+
+namespace {
+
+// G w G^T of one kernel, in double.
+void TransformWeights(int m, const float* w, double* u) {
+  static constexpr double kG4[6][3] = {{1.0 / 4, 0, 0},
+                                       {-1.0 / 6, -1.0 / 6, -1.0 / 6},
+                                       {-1.0 / 6, 1.0 / 6, -1.0 / 6},
+                                       {1.0 / 24, 1.0 / 12, 1.0 / 6},
+                                       {1.0 / 24, -1.0 / 12, 1.0 / 6},
+                                       {0, 0, 1}};
+  static constexpr double kG2[4][3] = {{1, 0, 0}, {0.5, 0.5, 0.5}, {0.5, -0.5, 0.5}, {0, 0, 1}};
+  const int size = m + 2;
+  const auto g = [&](int i, int j) { return m == 4 ? kG4[i][j] : kG2[i][j]; };
+  double half[6][3] = {};
+  for (int i = 0; i < size; ++i) {
+    for (int j = 0; j < 3; ++j) {
+      for (int k = 0; k < 3; ++k) half[i][j] += g(i, k) * static_cast<double>(w[k * 3 + j]);
+    }
+  }
+  for (int i = 0; i < size; ++i) {
+    for (int j = 0; j < size; ++j) {
+      double sum = 0;
+      for (int k = 0; k < 3; ++k) sum += half[i][k] * g(j, k);
+      u[i * size + j] = sum;
+    }
+  }
+}
+
+}  // namespace
+
+int64_t WinogradPanel() { return HWY_DYNAMIC_DISPATCH(Panel)(); }
+
+int64_t WinogradPackedElems(const WinogradShape& s) {
+  const int64_t width = WinogradPanel();
+  return (s.oc() + width - 1) / width * s.elems() * s.ic() * width;
+}
+
+void WinogradPack(const WinogradShape& s, const float* weights, int64_t oc, int64_t ic, float* packed) {
+  const int64_t width = WinogradPanel(), elems = s.elems(), padded = s.ic();
+  double u[36];
+  for (int64_t o = 0; o < oc; ++o) {
+    float* panel = packed + o / width * elems * padded * width + o % width;
+    for (int64_t i = 0; i < ic; ++i) {
+      TransformWeights(s.m, weights + (o * ic + i) * 9, u);
+      for (int64_t e = 0; e < elems; ++e) panel[(e * padded + i) * width] = static_cast<float>(u[e]);
+    }
+  }
+}
+
+int64_t WinogradScratchElems(const WinogradShape& s, int64_t tiles) {
+  return s.elems() * tiles * (s.ic() + WinogradPanel());
+}
+
+void WinogradRun(const WinogradShape& shape, const float* src, const float* packed, const float* bias,
+                 const WinogradOp* ops, int num_ops, float* dst, int64_t tile, int64_t tiles, int64_t panel,
+                 int64_t panels, float* scratch) {
+  HWY_DYNAMIC_DISPATCH(Run)(shape, src, packed, bias, ops, num_ops, dst, tile, tiles, panel, panels, scratch);
+}
+
+}  // namespace sluice
+#endif  // HWY_ONCE

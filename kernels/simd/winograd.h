@@ -1,0 +1,51 @@
+#pragma once
+
+#include <cstdint>
+
+namespace sluice {
+
+// Winograd convolution F(m x m, 3x3), m = 2 or 4, of one band of output tiles in a blocked layout. Source:
+// Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks" (2015).
+//
+// A tile is m x m outputs of one image; it reads (m + 2)^2 inputs. Tiles are counted through the images, row
+// by row.
+struct WinogradShape {
+  int m = 4;
+  int64_t block = 8;  // channels in a block of the layout
+  int64_t ic_blocks = 0, oc_blocks = 0;
+  int64_t ih = 0, iw = 0, oh = 0, ow = 0;
+  int64_t pad_top = 0, pad_left = 0;
+
+  int64_t tile_rows() const { return (oh + m - 1) / m; }
+  int64_t tile_cols() const { return (ow + m - 1) / m; }
+  int64_t elems() const { return (m + 2) * (m + 2); }
+  int64_t ic() const { return ic_blocks * block; }  // padding included
+  int64_t oc() const { return oc_blocks * block; }
+};
+
+// Applied to an output after the bias, in order.
+struct WinogradOp {
+  enum class Kind : uint8_t { kLeakyRelu, kClip, kLinear, kSigmoid, kSilu, kAdd, kMul };
+  Kind kind;
+  float alpha = 0, beta = 0;
+  const float* operand = nullptr;  // kAdd, kMul: a tensor like dst
+};
+
+// Output channels of a panel of packed weights.
+int64_t WinogradPanel();
+
+// Floats of packed weights: [panel][element][ic][channel of the panel].
+int64_t WinogradPackedElems(const WinogradShape& shape);
+// From weights [oc, ic, 3, 3] with `oc` and `ic` real channels; what pads is zero.
+void WinogradPack(const WinogradShape& shape, const float* weights, int64_t oc, int64_t ic, float* packed);
+
+// Floats of scratch for `tiles` tiles at once.
+int64_t WinogradScratchElems(const WinogradShape& shape, int64_t tiles);
+
+// Tiles [tile, tile + tiles) of channels that panels [panel, panel + panels) hold. bias [oc], padded with
+// zeros, or null.
+void WinogradRun(const WinogradShape& shape, const float* src, const float* packed, const float* bias,
+                 const WinogradOp* ops, int num_ops, float* dst, int64_t tile, int64_t tiles, int64_t panel,
+                 int64_t panels, float* scratch);
+
+}  // namespace sluice

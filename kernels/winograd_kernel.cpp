@@ -1,0 +1,194 @@
+#include "kernels/winograd_kernel.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+
+#include "kernels/parallel.h"
+
+namespace sluice {
+namespace {
+
+constexpr size_t kMaxOps = 8;
+// Shares of the peak that products and direct convolutions reach, and what transforming one tile's channel
+// costs in floating-point operations of full speed: measured on an AVX-512 processor.
+constexpr double kProductShare = 0.7, kDirectShare = 0.8, kTransformCost = 700;
+// Operations that a core does in the time of reading a byte of weights past its L2 cache.
+constexpr double kOpsPerByte = 8;
+// A gain below this is noise.
+constexpr double kLeastGain = 0.9;
+// Packed weights of one layer; more is better spent on a direct convolution.
+constexpr int64_t kMostPackedBytes = int64_t{96} << 20;
+
+int64_t L2Bytes() {
+#ifdef _SC_LEVEL2_CACHE_SIZE
+  const int64_t bytes = sysconf(_SC_LEVEL2_CACHE_SIZE);
+  if (bytes >= 128 * 1024) return bytes;
+#endif
+  return 512 * 1024;
+}
+
+int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+bool Is3x3(const Window& w) {
+  const auto all = [](const std::vector<int64_t>& values, int64_t value) {
+    return std::all_of(values.begin(), values.end(), [&](int64_t v) { return v == value; });
+  };
+  return w.rank() == 2 && all(w.kernel, 3) && all(w.strides, 1) && all(w.dilations, 1);
+}
+
+}  // namespace
+
+WinogradKernel::Candidate WinogradKernel::Estimate(int m, Layout layout) const {
+  const ConvGeometry& g = geometry_;
+  Candidate c;
+  WinogradShape& s = c.shape;
+  s.m = m;
+  s.block = BlockOf(layout);
+  s.ic_blocks = CeilDiv(g.ic, s.block);
+  s.oc_blocks = CeilDiv(g.oc, s.block);
+  s.ih = g.in[0], s.iw = g.in[1], s.oh = g.out[0], s.ow = g.out[1];
+  s.pad_top = g.window.pads_begin[0], s.pad_left = g.window.pads_begin[1];
+  const int64_t all = g.n * s.tile_rows() * s.tile_cols(), panels = CeilDiv(s.oc(), WinogradPanel());
+  // Multiples of 12 fill the registers of every instruction set.
+  const int64_t fits = L2Bytes() / 2 / (s.elems() * s.ic() * static_cast<int64_t>(sizeof(float)));
+  const int64_t most = std::clamp<int64_t>(fits / 12 * 12, 12, 96);
+  c.groups = CeilDiv(all, most);
+  c.group_tiles = CeilDiv(all, c.groups);
+  c.groups = CeilDiv(all, c.group_tiles);
+  // Work for 16 threads, if the panels allow it without transforming the input too often: each range has 64
+  // channels.
+  const int64_t ranges = std::max<int64_t>(1, s.oc() / 64);
+  c.splits = std::clamp<int64_t>(CeilDiv(16, c.groups), 1, std::min(ranges, panels));
+
+  const double products = 2.0 * static_cast<double>(s.elems() * all) * static_cast<double>(s.ic()) *
+                          static_cast<double>(panels * WinogradPanel());
+  const double transforms = static_cast<double>(all) * static_cast<double>(s.elems()) / 36 * kTransformCost *
+                            static_cast<double>(c.splits * s.ic() + s.oc()) / static_cast<double>(s.block) *
+                            2;
+  const double weights = static_cast<double>(WinogradPackedElems(s) * 4) * static_cast<double>(c.groups);
+  c.cost = products / kProductShare + transforms +
+           weights * kOpsPerByte * (weights > static_cast<double>(L2Bytes()) / 2);
+  return c;
+}
+
+void WinogradKernel::Prepare(PrepareContext& ctx) {
+  if (ctx.dtype(0) != DataType::kFloat) ctx.Decline("not float");
+  geometry_ = ConvGeometryOf(ctx);
+  const ConvGeometry& g = geometry_;
+  if (!Is3x3(g.window)) ctx.Decline("not 3x3 with stride 1");
+  if (g.groups != 1) ctx.Decline("groups");
+  const Tensor* weights = ctx.constant(1);
+  if (weights == nullptr) ctx.Decline("weights are not constant");
+  has_bias_ = ctx.has_input(2);
+  if (has_bias_ && ctx.constant(2) == nullptr) ctx.Decline("bias is not constant");
+  if (ctx.output(0).num_elements() == 0 || g.ic == 0) ctx.Decline("empty tensors");
+  for (size_t i = 0; i < 2; ++i) {
+    if (g.window.pads_begin[i] < 0 || g.window.pads_end[i] < 0) ctx.Decline("negative padding");
+  }
+  const Layout layout = NativeBlockedLayout();
+  if (g.ic < BlockOf(layout)) ctx.Decline("less input channels than a block");
+  TakePostOps(ctx);
+
+  const Candidate four = Estimate(4, layout), two = Estimate(2, layout);
+  const Candidate& best = two.cost < four.cost ? two : four;
+  const double direct = static_cast<double>(g.flops()) / kDirectShare;
+  if (best.cost > kLeastGain * direct) {
+    ctx.Decline("expected at " + std::to_string(static_cast<int>(100 * best.cost / direct)) +
+                " % of the direct time");
+  }
+  shape_ = best.shape;
+  groups_ = best.groups;
+  group_tiles_ = best.group_tiles;
+  splits_ = best.splits;
+  image_tiles_ = g.n * shape_.tile_rows() * shape_.tile_cols();
+  if (WinogradPackedElems(shape_) * 4 > kMostPackedBytes) ctx.Decline("packed weights would be too large");
+
+  ctx.SetInputLayout(0, layout);
+  ctx.SetOutputLayout(0, layout);
+  for (int operand : operands_) {
+    if (operand >= 0) ctx.SetInputLayout(operand, layout);
+  }
+  PackWeights(ctx);
+  ctx.SetScratch(WinogradScratchElems(shape_, group_tiles_) * static_cast<int64_t>(sizeof(float)));
+}
+
+void WinogradKernel::TakePostOps(PrepareContext& ctx) {
+  using Kind = PostOp::Kind;
+  for (const PostOp& op : ctx.post_ops()) {
+    WinogradOp own{WinogradOp::Kind::kLeakyRelu, op.alpha, op.beta, nullptr};
+    switch (op.kind) {
+      case Kind::kLeakyRelu:
+        break;
+      case Kind::kRelu:
+        own.alpha = 0;
+        break;
+      case Kind::kClip:
+        own.kind = WinogradOp::Kind::kClip;
+        break;
+      case Kind::kLinear:
+        own.kind = WinogradOp::Kind::kLinear;
+        break;
+      case Kind::kSigmoid:
+        own.kind = WinogradOp::Kind::kSigmoid;
+        break;
+      case Kind::kSilu:
+        own.kind = WinogradOp::Kind::kSilu;
+        break;
+      case Kind::kAdd:
+        own.kind = WinogradOp::Kind::kAdd;
+        break;
+      case Kind::kMul:
+        own.kind = WinogradOp::Kind::kMul;
+        break;
+      default:
+        ctx.Decline("post-op " + ToString(op));
+    }
+    if (op.operand >= 0) {
+      const TensorDesc& operand = ctx.input(op.operand);
+      if (operand.dtype != DataType::kFloat || operand.shape != ctx.output(0).shape) {
+        ctx.Decline("post-op " + ToString(op) + " of another shape");
+      }
+    }
+    ops_.push_back(own);
+    operands_.push_back(op.operand);
+  }
+  if (ops_.size() > kMaxOps) ctx.Decline("more than " + std::to_string(kMaxOps) + " post-ops");
+}
+
+void WinogradKernel::PackWeights(PrepareContext& ctx) {
+  const Tensor& weights = *ctx.constant(1);
+  const std::string format = "winograd " + std::to_string(shape_.m) + " " + std::to_string(shape_.block) +
+                             " " + std::to_string(WinogradPanel()) + " " + std::to_string(geometry_.oc) +
+                             " " + std::to_string(geometry_.ic);
+  packed_ = PackShared(weights, format, WinogradPackedElems(shape_) * 4, [&](std::byte* to) {
+    WinogradPack(shape_, static_cast<const float*>(weights.data()), geometry_.oc, geometry_.ic,
+                 reinterpret_cast<float*>(to));
+  });
+  ctx.DropInput(1);
+  if (!has_bias_) return;
+  const Tensor& bias = *ctx.constant(2);
+  // A vector may be wider than what is left of the channels.
+  const int64_t padded = CeilDiv(shape_.oc(), WinogradPanel()) * WinogradPanel();
+  bias_ = PackShared(bias, "padded " + std::to_string(padded), padded * 4, [&](std::byte* to) {
+    std::copy_n(static_cast<const std::byte*>(bias.data()), bias.byte_size(), to);
+  });
+}
+
+void WinogradKernel::Run(const RunContext& ctx, int64_t tile) const {
+  std::array<WinogradOp, kMaxOps> ops;
+  for (size_t i = 0; i < ops_.size(); ++i) {
+    ops[i] = ops_[i];
+    if (operands_[i] >= 0) ops[i].operand = ctx.in<float>(operands_[i]);
+  }
+  const int64_t group = tile / splits_, panels = CeilDiv(shape_.oc(), WinogradPanel());
+  const int64_t first = group * group_tiles_, count = std::min(group_tiles_, image_tiles_ - first);
+  const Range range = PieceOf(panels, splits_, tile % splits_);
+  WinogradRun(shape_, ctx.in<float>(0), static_cast<const float*>(packed_->data()),
+              has_bias_ ? static_cast<const float*>(bias_->data()) : nullptr, ops.data(),
+              static_cast<int>(ops_.size()), ctx.out<float>(0), first, count, range.begin,
+              range.end - range.begin, ctx.scratch<float>());
+}
+
+}  // namespace sluice

@@ -1,0 +1,44 @@
+#pragma once
+
+#include "kernels/ops/conv_geometry.h"
+#include "kernels/pack_cache.h"
+#include "kernels/simd/winograd.h"
+
+namespace sluice {
+
+// Convolutions of 3x3 with stride 1 by Winograd's F(4x4) or F(2x2), in the native blocked layout, with bias
+// and the usual post-ops applied to each tile while it is in registers. Declines where the cost model expects
+// oneDNN's direct convolution to be as fast.
+//
+// A tile of the step is a group of Winograd tiles times a range of panels of output channels; no sum is
+// split. A group is as large as half of the L2 cache holds of transformed input.
+class WinogradKernel : public Kernel {
+ public:
+  std::string name() const override { return shape_.m == 4 ? "winograd 4x4" : "winograd 2x2"; }
+  void Prepare(PrepareContext& ctx) override;
+  int64_t tiles() const override { return groups_ * splits_; }
+  int64_t flops() const override { return geometry_.flops(); }
+  void Run(const RunContext& ctx, int64_t tile) const override;
+
+ private:
+  // How one form of the algorithm would run.
+  struct Candidate {
+    WinogradShape shape;
+    int64_t groups = 0, group_tiles = 0, splits = 1;
+    double cost = 0;  // in floating-point operations at full speed
+  };
+  Candidate Estimate(int m, Layout layout) const;
+  void TakePostOps(PrepareContext& ctx);
+  void PackWeights(PrepareContext& ctx);
+
+  ConvGeometry geometry_;
+  WinogradShape shape_;
+  int64_t groups_ = 0, group_tiles_ = 0, splits_ = 1;
+  int64_t image_tiles_ = 0;
+  bool has_bias_ = false;
+  std::vector<WinogradOp> ops_;
+  std::vector<int> operands_;  // input of each op; -1 for none
+  PackedWeights packed_, bias_;
+};
+
+}  // namespace sluice
