@@ -10,6 +10,12 @@ namespace {
 
 using Kind = PostOp::Kind;
 
+double Largest(const std::vector<double>& values) {
+  double largest = 0;
+  for (double value : values) largest = std::max(largest, std::abs(value));
+  return largest;
+}
+
 // Runs every candidate that takes the case and compares.
 void CheckCase(const ConvCase& c, uint32_t seed, std::vector<PostOp> post_ops = {},
                std::vector<Tensor> operands = {}) {
@@ -22,7 +28,9 @@ void CheckCase(const ConvCase& c, uint32_t seed, std::vector<PostOp> post_ops = 
   node.post_ops = std::move(post_ops);
   const Shape shape = ConvCase::With({c.n, c.oc}, c.out());
   std::vector<double> want = c.Reference<float>(src, weights, bias);
+  double largest = Largest(want);
   ApplyPostOps(node, op.inputs, shape, want);
+  largest = std::max(largest, Largest(want));
   const Tensor expected = FloatTensor(shape, want);
   const Tolerance tolerance = SumTolerance(DataType::kFloat, c.reduction(), 4);
   int ran = 0;
@@ -31,7 +39,9 @@ void CheckCase(const ConvCase& c, uint32_t seed, std::vector<PostOp> post_ops = 
                  (node.post_ops.empty() ? "" : " " + ToString(node.post_ops[0])));
     try {
       const std::vector<Value> got = EvaluateWith(candidate, node, op.inputs);
-      ExpectTensor(got[0], expected, tolerance.atol, 1e-5);
+      // Winograd's error is one of the whole tensor: kernels/winograd_kernel.h states this bound.
+      const double atol = candidate == 0 ? std::max(tolerance.atol, 5e-5 * largest) : tolerance.atol;
+      ExpectTensor(got[0], expected, atol, 1e-5);
       ++ran;
     } catch (const Declined&) {
     }
@@ -103,7 +113,8 @@ TEST(Conv, WeightsThatAreNoConstants) {
                           {nullptr, nullptr, nullptr}, {{DataType::kFloat, shape}}, {true}, {});
   });
   EXPECT_GT(step.request.scratch_bytes, 150 * 20 * 9 * 4 / 4);
-  EXPECT_TRUE(step.declined.empty());
+  ASSERT_EQ(step.declined.size(), 1u);
+  EXPECT_NE(step.declined[0].find("winograd"), std::string::npos) << step.declined[0];
 }
 
 TEST(Conv, EveryPostOp) {
