@@ -4,7 +4,7 @@
 #include <cmath>
 #include <limits>
 
-#include "kernels/simd/fold.h"
+#include "kernels/moments.h"
 
 namespace sluice {
 namespace {
@@ -26,14 +26,6 @@ T FinishAs(Finish finish, Acc acc, int64_t length) {
       return FromReal<T>(std::log(static_cast<double>(acc)));
   }
   return Narrow<T>(acc);
-}
-
-template <Fold kFold, typename T>
-void FoldBoxInto(const T* src, const FoldBox& box, const FoldType<kFold, T>* shift, FoldType<kFold, T>* acc) {
-  if constexpr (std::is_same_v<T, float> && kFold != Fold::kProduct) {
-    if (box.count_step == 1 || box.length_step == 1) return FoldFloatsInto(kFold, src, box, shift, acc);
-  }
-  FoldInto<kFold>(src, box, shift, acc);
 }
 
 template <Fold kFold, typename T>
@@ -85,6 +77,9 @@ bool FoldKernel::Choose(Fold fold, DataType type) {
       return ChooseType<Fold::kSumSquare>(NumericTypes(), type);
     case Fold::kSumExp:
       return ChooseType<Fold::kSumExp>(NumericTypes(), type);
+    case Fold::kSumOffset:
+    case Fold::kSumDeviation:
+      return false;
     case Fold::kProduct:
       return ChooseType<Fold::kProduct>(NumericTypes(), type);
     case Fold::kMax:

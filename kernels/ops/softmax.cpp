@@ -1,10 +1,7 @@
-#include <algorithm>
 #include <cmath>
 
-#include "kernels/dispatch.h"
-#include "kernels/ops/elementwise.h"
-#include "kernels/ops/params.h"
-#include "kernels/parallel.h"
+#include "kernels/ops/axis_lines.h"
+#include "kernels/ops/typed_kernel.h"
 
 // Softmax, LogSoftmax, Hardmax (1, 11, 13). From version 13 on along one axis; before, x is taken as a matrix
 // whose rows are the axes from `axis` (1 by default) on.
@@ -12,119 +9,129 @@
 namespace sluice {
 namespace {
 
-constexpr int64_t kTileElems = 16 * 1024;
+// The lines that the operator works along.
+AxisLines LinesOf(const PrepareContext& ctx) {
+  const Shape& shape = ctx.shape(0);
+  const auto rank = static_cast<int64_t>(shape.size());
+  const bool matrix = ctx.since_version() < 13;
+  int64_t axis = ctx.attrs().Int("axis", matrix ? 1 : -1);
+  // A matrix may also begin after the last axis; a scalar is one line.
+  if (rank == 0)
+    axis = 0;
+  else if (!(matrix && axis == rank))
+    axis = CheckedAxis(ctx, axis, rank);
+  AxisSplit split;
+  for (int64_t i = 0; i < rank; ++i)
+    (i < axis              ? split.outer
+     : i == axis || matrix ? split.size
+                           : split.inner) *= shape[static_cast<size_t>(i)];
+  return AxisLines(split);
+}
 
-// dst[i] = exp(src[i] - max) / sum of exp(src[j] - max), with a step between elements. A row of only -inf
-// yields NaN.
-struct SoftmaxOf {
-  template <typename Sum>
-  static void Row(Sum* row, int64_t n) {
-    const Sum max = *std::max_element(row, row + n);
-    Sum sum = 0;
-    for (int64_t i = 0; i < n; ++i) sum += row[i] = std::exp(row[i] - max);
-    for (int64_t i = 0; i < n; ++i) row[i] /= sum;
+template <typename T>
+class LinesKernel : public Kernel {
+ public:
+  void Prepare(PrepareContext& ctx) override {
+    lines_ = LinesOf(ctx);
+    ctx.AllowInPlace(0, 0);
+  }
+  int64_t tiles() const override { return lines_.tiles(); }
+  void Run(const RunContext& ctx, int64_t tile) const override {
+    lines_.ForEachUnit(tile, [&](int64_t at, const FoldBox& box) {
+      double max[AxisLines::kMaxLines];
+      std::fill_n(max, box.count, FoldStart<Fold::kMax, T>());
+      FoldBoxInto<Fold::kMax>(ctx.in<T>(0) + at, box, nullptr, max);
+      RunUnit(ctx.in<T>(0) + at, box, max, ctx.out<T>(0) + at);
+    });
+  }
+
+ private:
+  // max: of each line; NaN where there is one.
+  virtual void RunUnit(const T* src, const FoldBox& box, const double* max, T* dst) const = 0;
+
+  AxisLines lines_;
+};
+
+// dst = exp(src - max) / sum of exp(src - max). A line of only -inf yields NaN.
+template <typename T>
+class SoftmaxOf : public LinesKernel<T> {
+  void RunUnit(const T* src, const FoldBox& box, const double* max, T* dst) const override {
+    double sum[AxisLines::kMaxLines], zero[AxisLines::kMaxLines] = {};
+    std::fill_n(sum, box.count, 0.0);
+    if constexpr (std::is_same_v<T, float>) {
+      float shift[AxisLines::kMaxLines];
+      for (int64_t j = 0; j < box.count; ++j) shift[j] = static_cast<float>(max[j]);
+      ForEachLanes(box, [&](int64_t at, int64_t positions, int64_t lanes, int64_t ld, int64_t j) {
+        ExpLanes(src + at, positions, lanes, ld, shift + j, dst + at);
+      });
+      FoldBoxInto<Fold::kSum>(dst, box, nullptr, sum);
+      for (int64_t j = 0; j < box.count; ++j) sum[j] = 1 / sum[j];
+      ScaleBox(dst, box, zero, sum, dst);
+    } else {
+      FoldBoxInto<Fold::kSumExp>(src, box, max, sum);
+      for (int64_t i = 0; i < box.length; ++i) {
+        for (int64_t j = 0; j < box.count; ++j) {
+          const int64_t at = j * box.count_step + i * box.length_step;
+          dst[at] = FromReal<T>(std::exp(static_cast<double>(src[at]) - max[j]) / sum[j]);
+        }
+      }
+    }
   }
 };
 
-struct LogSoftmaxOf {
-  template <typename Sum>
-  static void Row(Sum* row, int64_t n) {
-    const Sum max = *std::max_element(row, row + n);
-    Sum sum = 0;
-    for (int64_t i = 0; i < n; ++i) sum += std::exp(row[i] - max);
-    const Sum log_sum = std::log(sum) + max;
-    for (int64_t i = 0; i < n; ++i) row[i] -= log_sum;
+// dst = src - max - log of the sum of exp(src - max).
+template <typename T>
+class LogSoftmaxOf : public LinesKernel<T> {
+  void RunUnit(const T* src, const FoldBox& box, const double* max, T* dst) const override {
+    double sum[AxisLines::kMaxLines];
+    std::fill_n(sum, box.count, 0.0);
+    FoldBoxInto<Fold::kSumExp>(src, box, max, sum);
+    double ones[AxisLines::kMaxLines];
+    std::fill_n(ones, box.count, 1.0);
+    for (int64_t j = 0; j < box.count; ++j) sum[j] = max[j] + std::log(sum[j]);
+    ScaleBox(src, box, sum, ones, dst);
   }
 };
 
 // 1 at the first of the largest, 0 elsewhere.
-struct HardmaxOf {
-  template <typename Sum>
-  static void Row(Sum* row, int64_t n) {
-    const auto best = std::max_element(row, row + n) - row;
-    std::fill_n(row, n, Sum(0));
-    row[best] = 1;
-  }
-};
-
-// x as [outer, n, inner]; a row is n elements, `inner` apart.
-template <typename RowFunction, typename T>
-class RowKernelOf : public Kernel {
-  using Sum = ComputeType<T>;
-
- public:
-  void Prepare(PrepareContext& ctx) override {
-    const Shape& shape = ctx.shape(0);
-    const auto rank = static_cast<int64_t>(shape.size());
-    const bool matrix = ctx.since_version() < 13;
-    int64_t axis = ctx.attrs().Int("axis", matrix ? 1 : -1);
-    // A matrix may also begin after the last axis.
-    if (!(matrix && axis == rank)) axis = rank == 0 ? 0 : CheckedAxis(ctx, axis, rank);
-    for (int64_t i = 0; i < rank; ++i)
-      (i < axis ? outer_ : i == axis || matrix ? n_ : inner_) *= shape[static_cast<size_t>(i)];
-    const int64_t elems = outer_ * n_ * inner_;
-    tiles_ = elems == 0 ? 0 : std::min(outer_ * inner_, PiecesOf(elems, kTileElems));
-    ctx.SetScratch(n_ * static_cast<int64_t>(sizeof(Sum)));
-    ctx.AllowInPlace(0, 0);
-  }
-  int64_t tiles() const override { return tiles_; }
-  void Run(const RunContext& ctx, int64_t tile) const override {
-    const Range rows = PieceOf(outer_ * inner_, tiles_, tile);
-    Sum* row = ctx.scratch<Sum>();
-    for (int64_t r = rows.begin; r < rows.end; ++r) {
-      const int64_t at = r / inner_ * n_ * inner_ + r % inner_;
-      const T* src = ctx.in<T>(0) + at;
-      T* dst = ctx.out<T>(0) + at;
-      for (int64_t i = 0; i < n_; ++i) row[i] = static_cast<Sum>(src[i * inner_]);
-      RowFunction::Row(row, n_);
-      for (int64_t i = 0; i < n_; ++i) dst[i * inner_] = static_cast<T>(row[i]);
+template <typename T>
+class HardmaxOf : public LinesKernel<T> {
+  void RunUnit(const T* src, const FoldBox& box, const double* max, T* dst) const override {
+    for (int64_t j = 0; j < box.count; ++j) {
+      bool found = false;
+      for (int64_t i = 0; i < box.length; ++i) {
+        const int64_t at = j * box.count_step + i * box.length_step;
+        const double x = static_cast<double>(src[at]);
+        const bool first = !found && (x == max[j] || (x != x && max[j] != max[j]));
+        found |= first;
+        dst[at] = static_cast<T>(first ? 1.0f : 0.0f);
+      }
     }
   }
-
- private:
-  int64_t outer_ = 1, n_ = 1, inner_ = 1, tiles_ = 0;
 };
 
-template <typename RowFunction>
-class RowKernel : public Kernel {
- public:
-  void Prepare(PrepareContext& ctx) override {
-    const bool known = Dispatch(FloatTypes(), ctx.dtype(0), [&](auto tag) {
-      impl_ = std::make_unique<RowKernelOf<RowFunction, typename decltype(tag)::type>>();
-    });
-    if (!known) ctx.Unsupported("elements of type " + std::string(DataTypeName(ctx.dtype(0))));
-    impl_->Prepare(ctx);
-  }
-  int64_t tiles() const override { return impl_->tiles(); }
-  void Run(const RunContext& ctx, int64_t tile) const override { impl_->Run(ctx, tile); }
-
- private:
-  std::unique_ptr<Kernel> impl_;
-};
-
-void InferRows(InferContext& ctx) {
+void InferLines(InferContext& ctx) {
   const int64_t rank = ctx.rank(0), axis = ctx.attrs().Int("axis", ctx.since_version() < 13 ? 1 : -1);
   const bool after_last = ctx.since_version() < 13 && axis == rank;
   if (rank > 0 && !after_last) ctx.Axis(axis, rank);
   InferSameAsFirst(ctx);
 }
 
-template <typename RowFunction>
-Operator RowOperator(std::string_view name) {
-  Operator op;
-  op.name = name;
-  op.versions = {1, 11, 13};
-  op.infer = InferRows;
-  op.kernels = {&Make<RowKernel<RowFunction>>};
-  op.types = "float, double, float16, bfloat16";
-  return op;
+template <template <typename> class K>
+Operator LinesOperator(std::string_view name) {
+  return {.name = name,
+          .versions = {1, 11, 13},
+          .infer = InferLines,
+          .kernels = {&Make<TypedKernel<K>>},
+          .types = "float, double, float16, bfloat16"};
 }
 
-const Definition kDefinitions[] = {
-    Definition(RowOperator<SoftmaxOf>("Softmax")),
-    Definition(RowOperator<LogSoftmaxOf>("LogSoftmax")),
-    Definition(RowOperator<HardmaxOf>("Hardmax")),
+const Operator kOperators[] = {
+    LinesOperator<SoftmaxOf>("Softmax"),
+    LinesOperator<LogSoftmaxOf>("LogSoftmax"),
+    LinesOperator<HardmaxOf>("Hardmax"),
 };
+const std::vector<RegisterOperator> kRegister(std::begin(kOperators), std::end(kOperators));
 
 }  // namespace
 }  // namespace sluice

@@ -31,6 +31,11 @@ HWY_INLINE V Step(Floats d, V acc, V x, V shift) {
   if constexpr (kFold == Fold::kSumAbs) return hn::Add(acc, hn::Abs(x));
   if constexpr (kFold == Fold::kSumSquare) return hn::MulAdd(x, x, acc);
   if constexpr (kFold == Fold::kSumExp) return hn::Add(acc, hn::Exp(d, hn::Sub(x, shift)));
+  if constexpr (kFold == Fold::kSumOffset) return hn::Add(acc, hn::Sub(x, shift));
+  if constexpr (kFold == Fold::kSumDeviation) {
+    const V deviation = hn::Sub(x, shift);
+    return hn::MulAdd(deviation, deviation, acc);
+  }
   // With a NaN the second argument of Max and Min is the result on some processors.
   if constexpr (kFold == Fold::kMax) return hn::IfThenElse(hn::Eq(x, x), hn::Max(x, acc), x);
   if constexpr (kFold == Fold::kMin) return hn::IfThenElse(hn::Eq(x, x), hn::Min(x, acc), x);

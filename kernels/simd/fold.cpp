@@ -56,7 +56,7 @@ HWY_INLINE void FoldRows(const float* HWY_RESTRICT src, const FoldBox& box, cons
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
   for (int64_t j = 0; j < box.count; ++j) {
     const float* row = src + j * box.count_step;
-    const V by = hn::Set(d, kFold == Fold::kSumExp ? static_cast<float>(shift[j]) : 0.0f);
+    const V by = hn::Set(d, HasShift(kFold) ? static_cast<float>(shift[j]) : 0.0f);
     for (int64_t begin = 0; begin < box.length;) {
       const int64_t end = HWY_MIN(box.length, begin + kMaxFloatAdditions * kUnroll * lanes);
       V sums[kUnroll] = {Start<kFold>(d), Start<kFold>(d), Start<kFold>(d), Start<kFold>(d)};
@@ -104,7 +104,7 @@ HWY_INLINE void FoldColumns(const float* HWY_RESTRICT src, const FoldBox& box, c
   HWY_ALIGN float shifts[hn::MaxLanes(Floats())] = {};
   for (int64_t j = 0; j < box.count; j += lanes) {
     const int64_t valid = HWY_MIN(lanes, box.count - j);
-    if constexpr (kFold == Fold::kSumExp) {
+    if constexpr (HasShift(kFold)) {
       for (int64_t u = 0; u < valid; ++u) shifts[u] = static_cast<float>(shift[j + u]);
     }
     const V by = hn::Load(d, shifts);
@@ -146,6 +146,10 @@ void FoldFloats(Fold fold, const float* src, const FoldBox& box, const double* s
       return FoldAny<Fold::kSumSquare>(src, box, shift, acc);
     case Fold::kSumExp:
       return FoldAny<Fold::kSumExp>(src, box, shift, acc);
+    case Fold::kSumOffset:
+      return FoldAny<Fold::kSumOffset>(src, box, shift, acc);
+    case Fold::kSumDeviation:
+      return FoldAny<Fold::kSumDeviation>(src, box, shift, acc);
     case Fold::kMax:
       return FoldAny<Fold::kMax>(src, box, shift, acc);
     case Fold::kMin:

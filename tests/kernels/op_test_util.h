@@ -24,6 +24,7 @@ struct OpCase {
   std::vector<Value> inputs = {};   // an empty Tensor is an absent input
   int num_outputs = 1;
   std::string domain = {};
+  std::vector<PostOp> post_ops = {};
 };
 
 inline Node MakeNode(const OpCase& c) {
@@ -39,6 +40,7 @@ inline Node MakeNode(const OpCase& c) {
   for (size_t i = 0; i < c.inputs.size(); ++i) {
     node.inputs.push_back(c.inputs[i].is_none() ? ValueId::kNone : static_cast<ValueId>(i));
   }
+  node.post_ops = c.post_ops;
   for (int i = 0; i < c.num_outputs; ++i) node.outputs.push_back(static_cast<ValueId>(100 + i));
   return node;
 }
