@@ -2,7 +2,7 @@
 """Runs models through Sluice and through ONNX Runtime on the same seeded inputs and compares what comes out.
 
     tests/cross_check/cross_check.py --graphs 2000           # random small graphs
-    tests/cross_check/cross_check.py model.onnx folder/      # models; unknown sizes become 1 to 3
+    tests/cross_check/cross_check.py model.onnx folder/      # models; sizes that they leave open are drawn
     tests/cross_check/cross_check.py --graphs 1 --seed 1234  # one graph again, its case kept
 
 ONNX Runtime's results become ONNX test cases below build/cross_check, which `sluice test` runs; the cases that
@@ -72,7 +72,12 @@ class OnnxRuntime:
 
 
 def random_inputs(model, generator):
-    """For the graph's inputs without initializers: normal floats, small integers, sizes of 1 to 3 where unknown."""
+    """For the graph's inputs without initializers: normal floats, small integers, sizes drawn where unknown.
+
+    Unknown sizes are 1 to 3, those of pictures (from the third axis of four) 32 to 96: the windows of a network's
+    last layers must still fit. Where one does not, floor((size - span) / stride) + 1 of the standard is 0 and Sluice
+    refuses; ONNX Runtime rounds the negative quotient towards zero and computes one window.
+    """
     constants = {tensor.name for tensor in model.graph.initializer}
     symbols = {}
     inputs = {}
@@ -81,10 +86,12 @@ def random_inputs(model, generator):
             continue
         tensor = value.type.tensor_type
         shape = []
-        for dim in tensor.shape.dim:
+        for axis, dim in enumerate(tensor.shape.dim):
             size = dim.dim_value
             if not dim.HasField("dim_value") or size <= 0:
-                size = symbols.setdefault(dim.dim_param or object(), int(generator.integers(1, 4)))
+                picture = axis >= 2 and len(tensor.shape.dim) >= 4
+                drawn = generator.integers(32, 97) if picture else generator.integers(1, 4)
+                size = symbols.setdefault(dim.dim_param or object(), int(drawn))
             shape.append(size)
         dtype = mapping.TENSOR_TYPE_TO_NP_TYPE[tensor.elem_type]
         if dtype.kind == "f":
