@@ -9,66 +9,22 @@
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
-#include <charconv>
 #include <filesystem>
 #include <iostream>
 #include <thread>
 
+#include "bench/arguments.h"
 #include "sluice/session.h"
 #include "tools/model_args.h"
 
 namespace sluice {
 namespace {
 
-struct Arguments {
-  std::string networks = "build/networks";
-  std::vector<int> threads = {1, static_cast<int>(std::thread::hardware_concurrency())};
-  std::vector<int> batches = {0};
-  std::vector<int> sizes = {0};
-};
-
 struct Variant {
   const char* name;
   bool passes;
 };
 constexpr Variant kVariants[] = {{"fused", true}, {"unfused", false}};
-
-std::vector<int> ParseNumbers(const std::string& text) {
-  std::vector<int> numbers;
-  for (size_t begin = 0; begin <= text.size();) {
-    const size_t end = std::min(text.find(',', begin), text.size());
-    int number = 0;
-    const auto [stop, error] = std::from_chars(text.data() + begin, text.data() + end, number);
-    if (error != std::errc() || stop != text.data() + end || number < 0) {
-      throw Error(ErrorCode::kInvalidArgument, "'" + text + "': expected numbers with commas between");
-    }
-    numbers.push_back(number);
-    begin = end + 1;
-  }
-  return numbers;
-}
-
-// Takes what Google Benchmark left of the command line.
-Arguments ParseArguments(int argc, char** argv) {
-  Arguments arguments;
-  for (int i = 1; i < argc; ++i) {
-    const std::string text = argv[i];
-    const size_t equals = text.find('=');
-    const std::string key = text.substr(0, equals),
-                      value = equals == std::string::npos ? "" : text.substr(equals + 1);
-    if (key == "--networks")
-      arguments.networks = value;
-    else if (key == "--threads")
-      arguments.threads = ParseNumbers(value);
-    else if (key == "--batches")
-      arguments.batches = ParseNumbers(value);
-    else if (key == "--sizes")
-      arguments.sizes = ParseNumbers(value);
-    else
-      throw Error(ErrorCode::kInvalidArgument, "unknown option " + text);
-  }
-  return arguments;
-}
 
 // The model's inputs with another batch and picture size where those are not 0.
 std::map<std::string, Shape> ShapesFor(const std::string& model, int batch, int size) {
@@ -109,18 +65,18 @@ void Measure(benchmark::State& state, const std::string& model, const Variant& v
   }
 }
 
-void Register(const Arguments& arguments) {
+void Register(const std::string& networks, const std::vector<int>& thread_counts,
+              const std::vector<int>& batches, const std::vector<int>& sizes) {
   std::vector<std::filesystem::path> models;
-  for (const auto& entry : std::filesystem::directory_iterator(arguments.networks)) {
+  for (const auto& entry : std::filesystem::directory_iterator(networks)) {
     if (entry.path().extension() == ".onnx") models.push_back(entry.path());
   }
   std::sort(models.begin(), models.end());
-  if (models.empty())
-    throw Error(ErrorCode::kInvalidArgument, "no .onnx file in '" + arguments.networks + "'");
+  if (models.empty()) throw Error(ErrorCode::kInvalidArgument, "no .onnx file in '" + networks + "'");
   for (const auto& model : models) {
-    for (int threads : arguments.threads) {
-      for (int batch : arguments.batches) {
-        for (int size : arguments.sizes) {
+    for (int threads : thread_counts) {
+      for (int batch : batches) {
+        for (int size : sizes) {
           for (const Variant& variant : kVariants) {
             std::string name =
                 model.stem().string() + "/" + variant.name + "/threads:" + std::to_string(threads);
@@ -145,7 +101,14 @@ void Register(const Arguments& arguments) {
 int main(int argc, char** argv) {
   benchmark::Initialize(&argc, argv);
   try {
-    sluice::Register(sluice::ParseArguments(argc, argv));
+    sluice::bench::Arguments arguments(argc, argv);
+    const int cores = static_cast<int>(std::thread::hardware_concurrency());
+    const std::string networks = arguments.Text("networks", "build/networks");
+    const auto threads =
+        arguments.Numbers("threads", cores > 1 ? std::vector<int>{1, cores} : std::vector<int>{1});
+    const auto batches = arguments.Numbers("batches", {0}), sizes = arguments.Numbers("sizes", {0});
+    arguments.CheckAllUsed();
+    sluice::Register(networks, threads, batches, sizes);
   } catch (const std::exception& error) {
     std::cerr << "model_bench: " << error.what() << "\n";
     return 1;
