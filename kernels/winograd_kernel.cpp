@@ -1,16 +1,13 @@
 #include "kernels/winograd_kernel.h"
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <array>
 
+#include "kernels/cache_sizes.h"
 #include "kernels/parallel.h"
 
 namespace sluice {
 namespace {
 
-constexpr size_t kMaxOps = 8;
 // Shares of the peak that products and direct convolutions reach, and what transforming one tile's channel
 // costs in floating-point operations of full speed: measured on an AVX-512 processor.
 constexpr double kProductShare = 0.7, kDirectShare = 0.8, kTransformCost = 700;
@@ -20,14 +17,6 @@ constexpr double kOpsPerByte = 8;
 constexpr double kLeastGain = 0.9;
 // Packed weights of one layer; more is better spent on a direct convolution.
 constexpr int64_t kMostPackedBytes = int64_t{96} << 20;
-
-int64_t L2Bytes() {
-#ifdef _SC_LEVEL2_CACHE_SIZE
-  const int64_t bytes = sysconf(_SC_LEVEL2_CACHE_SIZE);
-  if (bytes >= 128 * 1024) return bytes;
-#endif
-  return 512 * 1024;
-}
 
 int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -89,7 +78,9 @@ void WinogradKernel::Prepare(PrepareContext& ctx) {
   }
   const Layout layout = NativeBlockedLayout();
   if (g.ic < BlockOf(layout)) ctx.Decline("less input channels than a block");
-  TakePostOps(ctx);
+  post_ops_ = VectorPostOps(ctx, layout, WinogradPanel());
+  if (const auto taken = static_cast<size_t>(post_ops_.size()); taken < ctx.post_ops().size())
+    ctx.Decline("post-op " + ToString(ctx.post_ops()[taken]));
 
   const Candidate four = Estimate(4, layout), two = Estimate(2, layout);
   const Candidate& best = two.cost < four.cost ? two : four;
@@ -107,54 +98,8 @@ void WinogradKernel::Prepare(PrepareContext& ctx) {
 
   ctx.SetInputLayout(0, layout);
   ctx.SetOutputLayout(0, layout);
-  for (int operand : operands_) {
-    if (operand >= 0) ctx.SetInputLayout(operand, layout);
-  }
   PackWeights(ctx);
   ctx.SetScratch(WinogradScratchElems(shape_, group_tiles_) * static_cast<int64_t>(sizeof(float)));
-}
-
-void WinogradKernel::TakePostOps(PrepareContext& ctx) {
-  using Kind = PostOp::Kind;
-  for (const PostOp& op : ctx.post_ops()) {
-    WinogradOp own{WinogradOp::Kind::kLeakyRelu, op.alpha, op.beta, nullptr};
-    switch (op.kind) {
-      case Kind::kLeakyRelu:
-        break;
-      case Kind::kRelu:
-        own.alpha = 0;
-        break;
-      case Kind::kClip:
-        own.kind = WinogradOp::Kind::kClip;
-        break;
-      case Kind::kLinear:
-        own.kind = WinogradOp::Kind::kLinear;
-        break;
-      case Kind::kSigmoid:
-        own.kind = WinogradOp::Kind::kSigmoid;
-        break;
-      case Kind::kSilu:
-        own.kind = WinogradOp::Kind::kSilu;
-        break;
-      case Kind::kAdd:
-        own.kind = WinogradOp::Kind::kAdd;
-        break;
-      case Kind::kMul:
-        own.kind = WinogradOp::Kind::kMul;
-        break;
-      default:
-        ctx.Decline("post-op " + ToString(op));
-    }
-    if (op.operand >= 0) {
-      const TensorDesc& operand = ctx.input(op.operand);
-      if (operand.dtype != DataType::kFloat || operand.shape != ctx.output(0).shape) {
-        ctx.Decline("post-op " + ToString(op) + " of another shape");
-      }
-    }
-    ops_.push_back(own);
-    operands_.push_back(op.operand);
-  }
-  if (ops_.size() > kMaxOps) ctx.Decline("more than " + std::to_string(kMaxOps) + " post-ops");
 }
 
 void WinogradKernel::PackWeights(PrepareContext& ctx) {
@@ -177,18 +122,13 @@ void WinogradKernel::PackWeights(PrepareContext& ctx) {
 }
 
 void WinogradKernel::Run(const RunContext& ctx, int64_t tile) const {
-  std::array<WinogradOp, kMaxOps> ops;
-  for (size_t i = 0; i < ops_.size(); ++i) {
-    ops[i] = ops_[i];
-    if (operands_[i] >= 0) ops[i].operand = ctx.in<float>(operands_[i]);
-  }
+  const auto ops = post_ops_.For(ctx);
   const int64_t group = tile / splits_, panels = CeilDiv(shape_.oc(), WinogradPanel());
   const int64_t first = group * group_tiles_, count = std::min(group_tiles_, image_tiles_ - first);
   const Range range = PieceOf(panels, splits_, tile % splits_);
   WinogradRun(shape_, ctx.in<float>(0), static_cast<const float*>(packed_->data()),
-              has_bias_ ? static_cast<const float*>(bias_->data()) : nullptr, ops.data(),
-              static_cast<int>(ops_.size()), ctx.out<float>(0), first, count, range.begin,
-              range.end - range.begin, ctx.scratch<float>());
+              has_bias_ ? static_cast<const float*>(bias_->data()) : nullptr, ops.data(), post_ops_.size(),
+              ctx.out<float>(0), first, count, range.begin, range.end - range.begin, ctx.scratch<float>());
 }
 
 }  // namespace sluice

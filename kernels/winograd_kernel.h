@@ -3,6 +3,7 @@
 #include "kernels/ops/conv_geometry.h"
 #include "kernels/pack_cache.h"
 #include "kernels/simd/winograd.h"
+#include "kernels/vector_post_ops.h"
 
 namespace sluice {
 
@@ -31,7 +32,6 @@ class WinogradKernel : public Kernel {
     double cost = 0;  // in floating-point operations at full speed
   };
   Candidate Estimate(int m, Layout layout) const;
-  void TakePostOps(PrepareContext& ctx);
   void PackWeights(PrepareContext& ctx);
 
   ConvGeometry geometry_;
@@ -39,8 +39,7 @@ class WinogradKernel : public Kernel {
   int64_t groups_ = 0, group_tiles_ = 0, splits_ = 1;
   int64_t image_tiles_ = 0;
   bool has_bias_ = false;
-  std::vector<WinogradOp> ops_;
-  std::vector<int> operands_;  // input of each op; -1 for none
+  VectorPostOps post_ops_;
   PackedWeights packed_, bias_;
 };
 

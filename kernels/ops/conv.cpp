@@ -3,6 +3,7 @@
 #include "kernels/ops/conv_plain.h"
 #include "kernels/ops/params.h"
 #include "kernels/post_ops.h"
+#include "kernels/tap_conv_kernel.h"
 #include "kernels/winograd_kernel.h"
 
 // Conv (1, 11, 22) and ConvTranspose (1, 11, 22): inputs x [n, c, spatial...], weights
@@ -92,7 +93,8 @@ const Operator kConv = {
     .min_inputs = 2,
     .max_inputs = 3,
     .infer = InferConv,
-    .kernels = {&Make<WinogradKernel>, &Make<onednn::ForwardConvKernel>, &Make<PlainConvKernel<false>>},
+    .kernels = {&Make<WinogradKernel>, &Make<DirectConvKernel>, &Make<onednn::ForwardConvKernel>,
+                &Make<PlainConvKernel<false>>},
     .takes_post_ops = true,
     .types = "float, double, float16, bfloat16",
 };
@@ -104,7 +106,7 @@ const Operator kConvTranspose = {
     .min_inputs = 2,
     .max_inputs = 3,
     .infer = InferConvTranspose,
-    .kernels = {&Make<onednn::TransposedConvKernel>, &Make<PlainConvKernel<true>>},
+    .kernels = {&Make<SubPixelConvKernel>, &Make<onednn::TransposedConvKernel>, &Make<PlainConvKernel<true>>},
     .takes_post_ops = true,
     .types = "float, double, float16, bfloat16",
 };

@@ -8,8 +8,8 @@
 // clang-format off
 #include <hwy/foreach_target.h>  // IWYU pragma: keep
 #include <hwy/highway.h>
-#include <hwy/contrib/math/math-inl.h>
 // clang-format on
+#include "kernels/simd/vector_ops-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace sluice {
@@ -161,56 +161,29 @@ void Products(const float* a, int64_t count, int64_t ic, const float* panel, int
   }
 }
 
-HWY_INLINE V Sigmoid(V x) {
-  const Tag d;
-  const V e = hn::Exp(d, hn::Neg(hn::Abs(x)));
-  const V one = hn::Set(d, 1.0f), share = hn::Div(one, hn::Add(one, e));
-  return hn::IfThenElse(hn::Ge(x, hn::Zero(d)), share, hn::Mul(e, share));
-}
-
-// One op on m x m vectors whose places in a tensor like dst are offsets[i][j]; only the first rows and cols
-// are there.
+// One op on m x m vectors of channels from c on, whose places in a tensor like dst begin at `first`; only the
+// first rows and cols are there.
 template <int m>
-HWY_INLINE void Apply(const WinogradOp& op, V y[m][m], int64_t first, int64_t row_step, int64_t col_step,
-                      int64_t rows, int64_t cols) {
+HWY_INLINE void Apply(const VectorOp& op, V y[m][m], int64_t c, int64_t first, int64_t row_step,
+                      int64_t col_step, int64_t rows, int64_t cols) {
   const Tag d;
-  const V zero = hn::Zero(d), a = hn::Set(d, op.alpha), b = hn::Set(d, op.beta);
-  for (int i = 0; i < m && i < rows; ++i) {
-    for (int j = 0; j < m && j < cols; ++j) {
-      V& x = y[i][j];
-      switch (op.kind) {
-        case WinogradOp::Kind::kLeakyRelu:
-          x = hn::IfThenElse(hn::Lt(x, zero), hn::Mul(x, a), x);
-          break;
-        case WinogradOp::Kind::kClip:
-          x = hn::Min(hn::Max(x, a), b);
-          break;
-        case WinogradOp::Kind::kLinear:
-          x = hn::MulAdd(x, a, b);
-          break;
-        case WinogradOp::Kind::kSigmoid: {
-          const V half = hn::Set(d, 0.5f);
-          x = hn::Add(hn::Sub(Sigmoid(x), half), half);
-          break;
-        }
-        case WinogradOp::Kind::kSilu:
-          x = hn::Mul(x, Sigmoid(hn::Mul(x, a)));
-          break;
-        case WinogradOp::Kind::kAdd:
-          x = hn::Add(x, hn::LoadU(d, op.operand + first + i * row_step + j * col_step));
-          break;
-        case WinogradOp::Kind::kMul:
-          x = hn::Mul(x, hn::LoadU(d, op.operand + first + i * row_step + j * col_step));
-          break;
+  WithVectorOp(d, op, [&](const auto& fn) HWY_ATTR {
+    V operand = hn::Zero(d);
+    if (op.by_channel) operand = hn::LoadU(d, op.operand + c);
+    const bool full = op.operand != nullptr && !op.by_channel;
+    for (int i = 0; i < m && i < rows; ++i) {
+      for (int j = 0; j < m && j < cols; ++j) {
+        if (full) operand = hn::LoadU(d, op.operand + first + i * row_step + j * col_step);
+        y[i][j] = fn(y[i][j], operand);
       }
     }
-  }
+  });
 }
 
 // dst = A^T products A + bias, then the ops, for channels [oc, oc + vectors * lanes).
 template <int m>
 void TransformOutput(const WinogradShape& s, const float* products, int64_t width, int vectors,
-                     const float* bias, const WinogradOp* ops, int num_ops, float* dst, int64_t tile,
+                     const float* bias, const VectorOp* ops, int num_ops, float* dst, int64_t tile,
                      int64_t tiles, int64_t oc) {
   constexpr int kSize = m + 2;
   const Tag d;
@@ -237,7 +210,7 @@ void TransformOutput(const WinogradShape& s, const float* products, int64_t widt
       }
       const int64_t first = (place.n * s.oc_blocks + c / s.block) * plane +
                             (place.row * s.ow + place.col) * s.block + c % s.block;
-      for (int k = 0; k < num_ops; ++k) Apply<m>(ops[k], y, first, s.ow * s.block, s.block, rows, cols);
+      for (int k = 0; k < num_ops; ++k) Apply<m>(ops[k], y, c, first, s.ow * s.block, s.block, rows, cols);
       for (int row = 0; row < m && row < rows; ++row) {
         for (int column = 0; column < m && column < cols; ++column) {
           hn::StoreU(y[row][column], d, dst + first + (row * s.ow + column) * s.block);
@@ -251,7 +224,7 @@ int64_t Panel() { return 2 * static_cast<int64_t>(hn::Lanes(Tag())); }
 
 template <int m>
 void RunAs(const WinogradShape& s, const float* src, const float* packed, const float* bias,
-           const WinogradOp* ops, int num_ops, float* dst, int64_t tile, int64_t tiles, int64_t panel,
+           const VectorOp* ops, int num_ops, float* dst, int64_t tile, int64_t tiles, int64_t panel,
            int64_t panels, float* scratch) {
   const int64_t width = Panel(), ic = s.ic(), elems = s.elems();
   float* v = scratch;
@@ -273,7 +246,7 @@ void RunAs(const WinogradShape& s, const float* src, const float* packed, const 
 }
 
 void Run(const WinogradShape& s, const float* src, const float* packed, const float* bias,
-         const WinogradOp* ops, int num_ops, float* dst, int64_t tile, int64_t tiles, int64_t panel,
+         const VectorOp* ops, int num_ops, float* dst, int64_t tile, int64_t tiles, int64_t panel,
          int64_t panels, float* scratch) {
   if (s.m == 4)
     RunAs<4>(s, src, packed, bias, ops, num_ops, dst, tile, tiles, panel, panels, scratch);
@@ -344,7 +317,7 @@ int64_t WinogradScratchElems(const WinogradShape& s, int64_t tiles) {
 }
 
 void WinogradRun(const WinogradShape& shape, const float* src, const float* packed, const float* bias,
-                 const WinogradOp* ops, int num_ops, float* dst, int64_t tile, int64_t tiles, int64_t panel,
+                 const VectorOp* ops, int num_ops, float* dst, int64_t tile, int64_t tiles, int64_t panel,
                  int64_t panels, float* scratch) {
   HWY_DYNAMIC_DISPATCH(Run)(shape, src, packed, bias, ops, num_ops, dst, tile, tiles, panel, panels, scratch);
 }

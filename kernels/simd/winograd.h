@@ -2,6 +2,8 @@
 
 #include <cstdint>
 
+#include "kernels/simd/vector_ops.h"
+
 namespace sluice {
 
 // Winograd convolution F(m x m, 3x3), m = 2 or 4, of one band of output tiles in a blocked layout. Source:
@@ -23,14 +25,6 @@ struct WinogradShape {
   int64_t oc() const { return oc_blocks * block; }
 };
 
-// Applied to an output after the bias, in order.
-struct WinogradOp {
-  enum class Kind : uint8_t { kLeakyRelu, kClip, kLinear, kSigmoid, kSilu, kAdd, kMul };
-  Kind kind;
-  float alpha = 0, beta = 0;
-  const float* operand = nullptr;  // kAdd, kMul: a tensor like dst
-};
-
 // Output channels of a panel of packed weights.
 int64_t WinogradPanel();
 
@@ -43,9 +37,10 @@ void WinogradPack(const WinogradShape& shape, const float* weights, int64_t oc, 
 int64_t WinogradScratchElems(const WinogradShape& shape, int64_t tiles);
 
 // Tiles [tile, tile + tiles) of channels that panels [panel, panel + panels) hold. bias [oc], padded with
-// zeros, or null.
+// zeros, or null. The ops follow
+// on the bias, in order.
 void WinogradRun(const WinogradShape& shape, const float* src, const float* packed, const float* bias,
-                 const WinogradOp* ops, int num_ops, float* dst, int64_t tile, int64_t tiles, int64_t panel,
+                 const VectorOp* ops, int num_ops, float* dst, int64_t tile, int64_t tiles, int64_t panel,
                  int64_t panels, float* scratch);
 
 }  // namespace sluice

@@ -56,8 +56,8 @@ class Convolution {
   }
 
   // In groups of `group` tiles and single panels.
-  std::vector<float> Run(std::vector<WinogradOp> ops, int64_t group) const {
-    for (WinogradOp& op : ops) op.operand = operand_.data();
+  std::vector<float> Run(std::vector<VectorOp> ops, int64_t group) const {
+    for (VectorOp& op : ops) op.operand = operand_.data();
     std::vector<float> dst(static_cast<size_t>(c_.n * s_.oc() * s_.oh * s_.ow), -77.0f);
     const int64_t tiles = c_.n * s_.tile_rows() * s_.tile_cols(),
                   panels = (s_.oc() + WinogradPanel() - 1) / WinogradPanel();
@@ -144,7 +144,7 @@ TEST_F(Winograd, AgreesWithTheSumOnOddSizesAndTails) {
 }
 
 TEST_F(Winograd, AppliesOpsInOrder) {
-  using Kind = WinogradOp::Kind;
+  using Kind = VectorOp::Kind;
   const auto sigmoid = [](double x) { return 1 / (1 + std::exp(-x)); };
   OnEveryTarget([&](int64_t block) {
     const Convolution c({1, 16, 24, 10, 11, 1, 1, 1, 1}, 4, block, 5);

@@ -1,0 +1,92 @@
+#pragma once
+
+#include "kernels/ops/conv_geometry.h"
+#include "kernels/pack_cache.h"
+#include "kernels/post_ops.h"
+#include "kernels/simd/tap_sum.h"
+#include "kernels/vector_post_ops.h"
+
+namespace sluice {
+
+// Transposed convolutions of any stride, and convolutions of stride 1, as sums over taps in the native
+// blocked layout, with bias and post-ops applied in registers.
+//
+// A transposed convolution of stride s is s (in two dimensions s * s) phases: outputs p, p + s, p + 2 s, ...
+// are a convolution of stride 1 with every s-th tap. Each phase is computed for itself and written to its
+// places of the output, so that no zeros are multiplied and nothing is added up in memory.
+//
+// Positions of long rows are summed in place, from the tensor or, where taps reach beyond the row's ends,
+// from a padded copy of the band. Rows that are too short to fill the registers are gathered: each block of
+// positions, through rows and images, is copied tap by tap.
+//
+// A tile of the step is a band of positions of one image (gathered: of all) times a range of panels of output
+// channels; no sum is split.
+class TapConvKernel : public Kernel {
+ public:
+  explicit TapConvKernel(bool transposed) : transposed_(transposed) {}
+
+  std::string name() const override { return transposed_ ? "sub-pixel" : "direct"; }
+  void Prepare(PrepareContext& ctx) override;
+  int64_t tiles() const override { return bands_ * splits_; }
+  int64_t flops() const override { return geometry_.flops(); }
+  void Run(const RunContext& ctx, int64_t tile) const override;
+
+ private:
+  // One spatial axis; axes are rows and columns, and a single spatial axis is columns.
+  struct Axis {
+    int64_t in = 1, out = 1, kernel = 1, stride = 1, dilation = 1, pad = 0;
+  };
+  struct PhaseTap {
+    int64_t dy, dx;           // of the input position, from the output's
+    int64_t weights, kernel;  // elements into a panel, position in the kernel
+  };
+  // Outputs at (row + q_row * stride, col + q_col * stride).
+  struct Phase {
+    int64_t row, col, rows, cols;
+    std::vector<PhaseTap> taps;
+  };
+  // What Run needs of memory beside the copies; see Run.
+  struct Buffers;
+  struct Part {  // of the output channels: panels of one group
+    int64_t group, first_panel, panels;
+  };
+
+  void SetAxes();
+  void MakePhases();
+  void PackWeights(PrepareContext& ctx);
+  void ChooseTiles();
+  Part PartOf(int64_t split) const;
+  void RunBand(const RunContext& ctx, int64_t band, const Part& part) const;
+  void RunGathered(const RunContext& ctx, int64_t band, const Part& part) const;
+  void SumPanels(const RunContext& ctx, const Part& part, const TapBlock* blocks, int64_t count) const;
+  void ApplyRest(const RunContext& ctx, const Part& part, const TapBlock* blocks, int64_t count) const;
+  int64_t PositionsOf(const Phase& phase) const;
+  int64_t BlocksOf(const Phase& phase) const;
+
+  const bool transposed_;
+  ConvGeometry geometry_;
+  Axis y_, x_;
+  std::vector<Phase> phases_;
+  int64_t block_ = 8, ic_blocks_ = 1, oc_blocks_ = 1;  // blocks of channels of a group
+  int64_t panels_ = 1, panel_elems_ = 0;               // panels of a group
+  int64_t bands_ = 1, row_bands_ = 1, col_bands_ = 1, splits_ = 1;
+  int64_t min_dy_ = 0, max_dy_ = 0, min_dx_ = 0, max_dx_ = 0;
+  bool gathered_ = false, images_first_ = false;
+  int64_t max_blocks_ = 0, max_positions_ = 0, max_taps_ = 0, copy_elems_ = 0;
+  bool has_bias_ = false;
+  VectorPostOps post_ops_;
+  PostOpRunner rest_;  // those that follow
+  PackedWeights packed_, bias_;
+};
+
+class DirectConvKernel : public TapConvKernel {
+ public:
+  DirectConvKernel() : TapConvKernel(false) {}
+};
+
+class SubPixelConvKernel : public TapConvKernel {
+ public:
+  SubPixelConvKernel() : TapConvKernel(true) {}
+};
+
+}  // namespace sluice
