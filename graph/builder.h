@@ -19,6 +19,7 @@ class GraphBuilder {
 
   // Begins the names of the nodes and values made from now on: "conv3" gives "conv3/Conv", "conv3/Conv:2".
   void SetPrefix(std::string prefix) { prefix_ = std::move(prefix); }
+  const std::string& prefix() const { return prefix_; }
   // The first output of a new node. Throws Error{kUnsupported} where the opset has no such operator.
   ValueId Op(const std::string& type, std::vector<ValueId> inputs, Attrs attrs = {});
   // All of its outputs.

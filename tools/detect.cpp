@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "sluice/session.h"
 #include "tools/detections.h"
@@ -29,7 +30,7 @@ struct Options {
   std::string json;
   std::string names;
   float threshold = 0.25f;
-  float nms = 0.45f;
+  std::optional<float> nms;
   bool letterbox = false;
 };
 
@@ -74,9 +75,16 @@ class Detector {
     const NamedValues outputs = session_.Run({{input.name, tensor}});
     ms = watch.ms();
     const BoxesAndScores found = DecodeOutputs(format_, outputs, width, height);
-    std::vector<Detection> detections = Decode(found.boxes, found.scores, options_.threshold, options_.nms);
+    std::vector<Detection> detections = Decode(found.boxes, found.scores, options_.threshold, nms());
     MapBack(fit, picture.width, picture.height, detections);
     return detections;
+  }
+
+  // A model that suppresses on its own has said all, unless asked for more: its boxes are cut at the borders,
+  // which makes them overlap more than they did.
+  float nms() const {
+    constexpr float kDefault = 0.45f, kKeepAll = 1.0f;
+    return options_.nms.value_or(format_.kind == DetectorFormat::Kind::kDecoded ? kKeepAll : kDefault);
   }
 
   std::string LabelOf(int label) const {
@@ -225,7 +233,9 @@ Verb AddDetect(CLI::App& app) {
                    "Picture file (or folder, for several pictures) with the boxes drawn");
   verb->add_option("--threshold", options->threshold, "Lowest score of a detection (0.25)")
       ->check(CLI::Range(0.0, 1.0));
-  verb->add_option("--nms", options->nms, "Overlap from which the lesser of two of a class is dropped (0.45)")
+  verb->add_option(
+          "--nms", options->nms,
+          "Overlap from which the lesser of two of a class is dropped (0.45; none where the model does so)")
       ->check(CLI::Range(0.0, 1.0));
   verb->add_option("--json", options->json, "File for the detections");
   verb->add_option("--names", options->names, "File with the names of the classes, one a line");

@@ -31,15 +31,28 @@ DetectorFormat ReadDarknet(const std::string& text, const std::vector<ValueInfo>
     const Json json = Json::parse(text);
     format.letterbox = json.at("resize") != "stretch";
     for (const Json& entry : json.at("heads")) {
-      DetectorFormat::Head head{entry.at("output"), entry.at("classes"), entry.at("new_coords"),
-                                entry.at("anchors")};
-      const ValueInfo* output = FindOutput(outputs, head.output);
-      if (output == nullptr || head.classes < 1 || head.anchors.empty() || head.anchors.size() % 2 != 0) {
+      DetectorFormat::Head head;
+      head.output = entry.at("output");
+      head.classes = entry.at("classes");
+      if (entry.at("kind") == "detection") {
+        head.side = entry.at("side");
+        head.num = entry.at("num");
+        head.squared = entry.at("squared");
+      } else {
+        head.new_coords = entry.at("new_coords");
+        head.anchors = entry.at("anchors").get<std::vector<float>>();
+      }
+      constexpr int64_t kMost = 1 << 20;
+      const auto out_of_range = [](int64_t value) { return value < 1 || value > kMost; };
+      const bool wrong = head.anchors.empty() ? out_of_range(head.side) || out_of_range(head.num)
+                                              : head.anchors.size() % 2 != 0;
+      if (FindOutput(outputs, head.output) == nullptr || out_of_range(head.classes) || wrong) {
         throw Error(ErrorCode::kInvalidModel,
                     fmt::format("metadata sluice.detector: head '{}' does not fit the model", head.output));
       }
       format.heads.push_back(std::move(head));
     }
+    if (format.heads.empty()) throw Error(ErrorCode::kInvalidModel, "metadata sluice.detector: no heads");
   } catch (const Json::exception& error) {
     throw Error(ErrorCode::kInvalidModel, fmt::format("metadata sluice.detector: {}", error.what()));
   }
@@ -93,39 +106,69 @@ class Rows {
   float* score_;
 };
 
+// The head's output of one picture; throws where its shape is not what the head asks for.
+const Tensor& HeadOutput(const DetectorFormat::Head& head, const NamedValues& outputs) {
+  const bool grid = head.anchors.empty();
+  const Tensor& tensor = OutputOf(outputs, head.output, grid ? 2 : 4);
+  const int64_t expected = grid ? head.side * head.side * (head.classes + 5 * head.num)
+                                : static_cast<int64_t>(head.anchors.size() / 2) * (5 + head.classes);
+  if (tensor.shape()[0] != 1 || tensor.shape()[1] != expected) {
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("output '{}' is {}, expected {} channels for one picture", head.output,
+                            ToString(tensor.shape()), expected));
+  }
+  return tensor;
+}
+
+void DecodeAnchors(const DetectorFormat::Head& head, const Tensor& tensor, float width, float height,
+                   Rows& rows) {
+  const int64_t h = tensor.shape()[2], w = tensor.shape()[3], cells = h * w, entries = 5 + head.classes;
+  const auto size = [&](float x, float anchor) {
+    return head.new_coords ? 4 * x * x * anchor : std::exp(x) * anchor;
+  };
+  for (size_t a = 0; a < head.anchors.size() / 2; ++a) {
+    const float* from = tensor.values<float>().data() + static_cast<int64_t>(a) * entries * cells;
+    for (int64_t i = 0; i < cells; ++i) {
+      const auto entry = [&](int64_t e) { return from[e * cells + i]; };
+      rows.Add((static_cast<float>(i % w) + entry(0)) * width / static_cast<float>(w),
+               (static_cast<float>(i / w) + entry(1)) * height / static_cast<float>(h),
+               size(entry(2), head.anchors[2 * a]), size(entry(3), head.anchors[2 * a + 1]),
+               [&](int64_t c) { return entry(4) * entry(5 + c); });
+    }
+  }
+}
+
+void DecodeGrid(const DetectorFormat::Head& head, const Tensor& tensor, float width, float height,
+                Rows& rows) {
+  const int64_t cells = head.side * head.side;
+  const float* scores = tensor.values<float>().data();
+  const float* objectness = scores + cells * head.classes;
+  const float* boxes = objectness + cells * head.num;
+  const auto side = static_cast<float>(head.side);
+  const auto size = [&](float x) { return head.squared ? x * x : x; };
+  for (int64_t i = 0; i < cells; ++i, scores += head.classes) {
+    for (int64_t n = 0; n < head.num; ++n, ++objectness, boxes += 4) {
+      rows.Add((static_cast<float>(i % head.side) + boxes[0]) * width / side,
+               (static_cast<float>(i / head.side) + boxes[1]) * height / side, size(boxes[2]) * width,
+               size(boxes[3]) * height, [&](int64_t c) { return *objectness * scores[c]; });
+    }
+  }
+}
+
 BoxesAndScores DecodeDarknet(const DetectorFormat& format, const NamedValues& outputs, int width,
                              int height) {
-  int64_t rows = 0;
+  int64_t count = 0;
   for (const DetectorFormat::Head& head : format.heads) {
-    const Shape& shape = OutputOf(outputs, head.output, 4).shape();
-    const auto anchors = static_cast<int64_t>(head.anchors.size() / 2);
-    if (shape[1] != anchors * (5 + head.classes) || head.classes != format.heads[0].classes) {
-      throw Error(ErrorCode::kInvalidArgument,
-                  fmt::format("output '{}' is {}, expected {} channels", head.output, ToString(shape),
-                              anchors * (5 + head.classes)));
-    }
-    rows += anchors * shape[2] * shape[3];
+    if (head.classes != format.heads[0].classes)
+      throw Error(ErrorCode::kInvalidModel, "metadata sluice.detector: the heads differ in their classes");
+    count += head.rows(HeadOutput(head, outputs).shape());
   }
-  Rows result(rows, format.heads[0].classes);
+  Rows rows(count, format.heads[0].classes);
   for (const DetectorFormat::Head& head : format.heads) {
-    const Tensor& tensor = OutputOf(outputs, head.output, 4);
-    const int64_t h = tensor.shape()[2], w = tensor.shape()[3], cells = h * w, entries = 5 + head.classes;
-    for (size_t a = 0; a < head.anchors.size() / 2; ++a) {
-      const float* from = tensor.values<float>().data() + static_cast<int64_t>(a) * entries * cells;
-      for (int64_t i = 0; i < cells; ++i) {
-        const auto entry = [&](int64_t e) { return from[e * cells + i]; };
-        const auto size = [&](float x, float anchor) {
-          return head.new_coords ? 4 * x * x * anchor : std::exp(x) * anchor;
-        };
-        result.Add(
-            (static_cast<float>(i % w) + entry(0)) * static_cast<float>(width) / static_cast<float>(w),
-            (static_cast<float>(i / w) + entry(1)) * static_cast<float>(height) / static_cast<float>(h),
-            size(entry(2), head.anchors[2 * a]), size(entry(3), head.anchors[2 * a + 1]),
-            [&](int64_t c) { return entry(4) * entry(5 + c); });
-      }
-    }
+    const auto decode = head.anchors.empty() ? DecodeGrid : DecodeAnchors;
+    decode(head, HeadOutput(head, outputs), static_cast<float>(width), static_cast<float>(height), rows);
   }
-  return result.Take();
+  return rows.Take();
 }
 
 BoxesAndScores DecodeYolo8(const Tensor& tensor) {
@@ -198,6 +241,10 @@ BoxesAndScores DecodeSuppressed(const NamedValues& outputs) {
 }
 
 }  // namespace
+
+int64_t DetectorFormat::Head::rows(const Shape& shape) const {
+  return anchors.empty() ? side * side * num : static_cast<int64_t>(anchors.size() / 2) * shape[2] * shape[3];
+}
 
 std::optional<DetectorFormat> FindFormat(const std::vector<ValueInfo>& inputs,
                                          const std::vector<ValueInfo>& outputs,

@@ -14,16 +14,22 @@ struct DetectorFormat {
   enum class Kind {
     kBoxes,    // `boxes` [1, K, 4] in pixels (left, top, right, bottom), `scores` [1, K, C]
     kDecoded,  // `boxes` [N, 4], `scores` [N], `classes` [N] after suppression: sluice convert --decode
-    kDarknet,  // heads [1, anchors * (5 + C), h, w] after their activations: sluice convert
+    kDarknet,  // heads of sluice convert, see Head
     kYolo8,    // Ultralytics 8 and later: [1, 4 + C, K], centre and size in pixels, then scores
     kYolo5,    // Ultralytics 5: [1, K, 5 + C], centre and size in pixels, objectness, scores
     kYoloX,    // [1, K, 5 + C], offsets from cells of strides 8, 16 and 32, logarithms of sizes, scores
   };
+  // With anchors: [1, anchors * (5 + C), h, w] after its activations. Without, of the first YOLO:
+  // [1, side^2 * (C + 5 num)], scores of the classes of each cell, then objectness, then boxes of each box.
   struct Head {
     std::string output;
     int64_t classes = 0;
     bool new_coords = false;     // sizes are (2 x)^2 * anchor, otherwise exp(x) * anchor
     std::vector<float> anchors;  // width and height of each in pixels of the input
+    int64_t side = 0, num = 0;
+    bool squared = false;  // sizes are x^2 of the picture's, otherwise x
+
+    int64_t rows(const Shape& shape) const;  // boxes that an output of this shape holds
   };
   Kind kind = Kind::kBoxes;
   std::string output;       // of the kinds with one

@@ -36,6 +36,24 @@ ValueId HardMish(GraphBuilder& b, ValueId x) {
   return b.Op("Add", {b.Op("Relu", {x}), b.Op("Mul", {below, Plus(b, Times(b, below, 0.5f), 1.0f)})});
 }
 
+// x in low..high, and beyond it with a slope: clip(x) + slope (x - clip(x)).
+ValueId Bent(GraphBuilder& b, ValueId x, float low, float high, float slope) {
+  const ValueId inside = b.Clip(x, low, high);
+  return b.Op("Add", {inside, Times(b, b.Op("Sub", {x, inside}), slope)});
+}
+
+// x / 8 + 1 / 2 in -4..4, with slope 0.01 beyond: 0.125 of a bend of slope 0.08.
+ValueId Plse(GraphBuilder& b, ValueId x) {
+  return Plus(b, Times(b, Bent(b, x, -4.0f, 4.0f, 0.08f), 0.125f), 0.5f);
+}
+
+// Flat from every even to the next odd number, of slope 1 from there on.
+ValueId Stair(GraphBuilder& b, ValueId x) {
+  const ValueId below = b.Op("Floor", {x}), step = b.Op("Floor", {Times(b, x, 0.5f)});
+  const ValueId odd = b.Op("Sub", {below, Times(b, step, 2.0f)});
+  return b.Op("Add", {step, b.Op("Mul", {odd, b.Op("Sub", {x, below})})});
+}
+
 // Positive values over their sum along the channels.
 ValueId NormalizeChannels(GraphBuilder& b, ValueId x) {
   const ValueId positive = b.Op("Relu", {x});
@@ -52,6 +70,7 @@ const std::map<std::string, Apply, std::less<>>& Activations() {
   static const std::map<std::string, Apply, std::less<>> activations = {
       {"linear", [](GraphBuilder&, ValueId x) { return x; }},
       {"leaky", [](GraphBuilder& b, ValueId x) { return Leaky(b, x, 0.1f); }},
+      {"revleaky", [](GraphBuilder& b, ValueId x) { return Leaky(b, x, 0.1f); }},
       {"relie", [](GraphBuilder& b, ValueId x) { return Leaky(b, x, 0.01f); }},
       {"relu", [](GraphBuilder& b, ValueId x) { return b.Op("Relu", {x}); }},
       {"relu6", [](GraphBuilder& b, ValueId x) { return b.Clip(x, 0.0f, 6.0f); }},
@@ -70,6 +89,9 @@ const std::map<std::string, Apply, std::less<>>& Activations() {
        [](GraphBuilder& b, ValueId x) { return Plus(b, Times(b, b.Op("Sigmoid", {x}), 2.0f), -1.0f); }},
       {"tanh", [](GraphBuilder& b, ValueId x) { return b.Op("Tanh", {x}); }},
       {"hardtan", [](GraphBuilder& b, ValueId x) { return b.Clip(x, -1.0f, 1.0f); }},
+      {"lhtan", [](GraphBuilder& b, ValueId x) { return Bent(b, x, 0.0f, 1.0f, 0.001f); }},
+      {"plse", Plse},
+      {"stair", Stair},
       {"elu", [](GraphBuilder& b, ValueId x) { return b.Op("Elu", {x}); }},
       {"selu",
        [](GraphBuilder& b, ValueId x) {

@@ -14,12 +14,14 @@ namespace {
 }
 
 // Messages quote what they find, and files may hold anything.
-std::string Quote(std::string_view text) {
+std::string Printable(std::string_view text) {
   constexpr size_t kMost = 60;
-  std::string quoted = "'";
-  for (char c : text.substr(0, kMost)) quoted += c >= 32 && c < 127 ? c : '?';
-  return quoted + (text.size() > kMost ? "...'" : "'");
+  std::string printable;
+  for (char c : text.substr(0, kMost)) printable += c >= 32 && c < 127 ? c : '?';
+  return printable + (text.size() > kMost ? "..." : "");
 }
+
+std::string Quote(std::string_view text) { return "'" + Printable(text) + "'"; }
 
 template <typename T>
 bool ParseWhole(std::string_view text, T& value) {
@@ -44,21 +46,29 @@ std::vector<std::string_view> SplitList(std::string_view text) {
 }  // namespace
 
 void Section::Add(const std::string& key, const std::string& value, int line) {
-  if (!entries_.emplace(key, Entry{value, line}).second)
-    FailAt(file_, line, "[" + name_ + "] " + key + ": stated twice");
+  const auto [entry, added] = entries_.emplace(key, Entry{value, line});
+  if (!added && entry->second.value != value && entry->second.other_line == 0)
+    entry->second.other_line = line;
 }
 
 const Section::Entry* Section::Find(std::string_view key) const {
   const auto found = entries_.find(key);
   if (found == entries_.end()) return nullptr;
+  if (found->second.other_line != 0) {
+    FailAtLine(found->second.other_line, key,
+               "stated before in line " + std::to_string(found->second.line) + ", with another value");
+  }
   found->second.read = true;
   return &found->second;
 }
 
+void Section::FailAtLine(int line, std::string_view key, const std::string& message) const {
+  FailAt(file_, line, "[" + Printable(name_) + "] " + (key.empty() ? "" : Printable(key) + ": ") + message);
+}
+
 void Section::Fail(std::string_view key, const std::string& message) const {
   const auto found = entries_.find(key);
-  FailAt(file_, found == entries_.end() ? line_ : found->second.line,
-         "[" + name_ + "] " + (key.empty() ? "" : std::string(key) + ": ") + message);
+  FailAtLine(found == entries_.end() ? line_ : found->second.line, key, message);
 }
 
 int64_t Section::Int(std::string_view key, int64_t fallback, int64_t least) const {
@@ -72,7 +82,8 @@ int64_t Section::Int(std::string_view key, int64_t fallback, int64_t least) cons
   if (value < least || value > kMost || value < -kMost) {
     Fail(key, "expected " +
                   (least == INT64_MIN ? std::string("a number") : "at least " + std::to_string(least)) +
-                  (value > kMost ? " and at most " + std::to_string(kMost) : "") + ", found " + entry->value);
+                  (value > kMost ? " and at most " + std::to_string(kMost) : "") + ", found " +
+                  Printable(entry->value));
   }
   return value;
 }
@@ -121,7 +132,10 @@ std::vector<float> Section::Floats(std::string_view key) const {
 }
 
 void Section::Ignore(std::initializer_list<std::string_view> keys) const {
-  for (std::string_view key : keys) Find(key);
+  for (std::string_view key : keys) {
+    const auto found = entries_.find(key);
+    if (found != entries_.end()) found->second.read = true;
+  }
 }
 
 void Section::CheckAllRead() const {

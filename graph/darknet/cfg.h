@@ -15,13 +15,13 @@ class Section {
 
   const std::string& name() const { return name_; }
   int line() const { return line_; }
-  // Throws Error{kInvalidModel} for a key that is there already.
+  // A key that is there already keeps its first value; whether that matters shows when it is read.
   void Add(const std::string& key, const std::string& value, int line);
   bool Has(std::string_view key) const { return entries_.find(key) != entries_.end(); }
 
   // Values; those without a fallback throw Error{kInvalidModel} where the key is missing. All of them
-  // throw where the text is not what is asked for, naming file, line, section and key. They count the key as
-  // read.
+  // throw where the text is not what is asked for, or the key is stated again with another value, naming
+  // file, line, section and key. They count the key as read.
   int64_t Int(std::string_view key, int64_t fallback, int64_t least = INT64_MIN) const;
   int64_t Int(std::string_view key) const;
   float Float(std::string_view key, float fallback) const;
@@ -41,9 +41,12 @@ class Section {
   struct Entry {
     std::string value;
     int line;
+    int other_line = 0;  // where the key is stated again with another value
     mutable bool read = false;
   };
+  // Null where the key is missing.
   const Entry* Find(std::string_view key) const;
+  [[noreturn]] void FailAtLine(int line, std::string_view key, const std::string& message) const;
 
   std::string file_, name_;
   int line_;

@@ -1,19 +1,11 @@
 #include <algorithm>
-#include <cmath>
 
-#include "graph/darknet/network.h"
+#include "graph/darknet/linear.h"
 
-// [convolutional], [deconvolutional], [connected]: the sections with weights.
+// [convolutional], [deconvolutional], [connected], [local]: the sections that multiply by weights.
 
 namespace sluice::darknet {
 namespace {
-
-// Common to all sections: keys that matter in training only.
-void IgnoreTraining(const Section& section) {
-  section.Ignore({"stopbackward", "learning_rate_scale", "burnin_update", "train_only_bn", "dontload",
-                  "dontloadscales", "onlyforward", "dont_update", "keep_delta_gpu", "clip", "show_details",
-                  "reverse"});
-}
 
 struct Strides {
   int64_t x, y;
@@ -29,62 +21,47 @@ int64_t ReadPadding(const Section& section, int64_t size) {
   return section.Int("pad", 0) != 0 ? size / 2 : padding;
 }
 
-void RefuseBinary(const Section& section) {
-  for (const char* key : {"binary", "xnor", "bin_output", "flipped", "deform", "assisted_excitation"}) {
-    if (section.Int(key, 0) != 0) section.Fail(key, "not supported");
+// What changes the weights or the result and that no published network uses.
+void RefuseUnusual(const Section& section) {
+  for (const char* key : {"binary", "xnor", "bin_output", "flipped", "deform", "sway", "rotate", "stretch",
+                          "stretch_sway", "coordconv"}) {
+    if (section.Float(key, 0) != 0) section.Fail(key, "not supported");
   }
+  if (section.Has("share_index")) section.Fail("share_index", "not supported");
 }
 
-Layer Convolutional(Network& net, const Section& section) {
-  const Layer x = net.current;
-  if (x.flat) section.Fail("", "expected a picture before a convolution, found a flat layer");
-  const int64_t filters = section.Int("filters", 1, 1), size = section.Int("size", 1, 1);
-  const int64_t groups = section.Int("groups", 1, 1), dilation = section.Int("dilation", 1, 1);
-  if (x.c % groups != 0 || filters % groups != 0) {
-    section.Fail("groups", "expected a divisor of " + std::to_string(x.c) + " channels and " +
-                               std::to_string(filters) + " filters, found " + std::to_string(groups));
-  }
-  Strides strides = ReadStrides(section);
-  const Strides blur = strides;
-  const int64_t antialiasing = section.Int("antialiasing", 0, 0);
-  if (antialiasing != 0) strides = {1, 1};
-  const int64_t pad = ReadPadding(section, size) * dilation, span = dilation * (size - 1) + 1;
-  const bool normalized = section.Int("batch_normalize", 0) != 0;
-  RefuseBinary(section);
-  IgnoreTraining(section);
+// The picking filters of [local] take patch * size^2 elements.
+constexpr int64_t kMostPatchChannels = 1 << 16, kMostPatchSize = 32;
 
-  Layer y;
-  y.c = filters;
-  y.h = OutputSize(section, x.h, 2 * pad, span, strides.y);
-  y.w = OutputSize(section, x.w, 2 * pad, span, strides.x);
-  const int64_t fan_in = x.c / groups * size * size;
-  Tensor bias = net.weights.TakeNear({filters}, 0.0f, 0.05f);
-  Normalization norm;
-  if (normalized) norm = TakeNormalization(net, bias, filters);
-  Tensor weights = net.weights.Take({filters, x.c / groups, size, size}, fan_in);
-  const bool folded = normalized && net.fold && !net.weights.overrun();
-  if (folded) bias = Fold(norm, 0, weights);
-  GraphBuilder& b = net.build;
-  std::vector<ValueId> inputs = {x.value, b.Constant("weights", std::move(weights))};
-  if (!normalized || folded) inputs.push_back(b.Constant("bias", std::move(bias)));
-  y.value = b.Op("Conv", std::move(inputs),
-                 {{"kernel_shape", std::vector<int64_t>{size, size}},
-                  {"strides", std::vector<int64_t>{strides.y, strides.x}},
-                  {"dilations", std::vector<int64_t>{dilation, dilation}},
-                  {"pads", std::vector<int64_t>(4, pad)},
-                  {"group", groups}});
-  if (normalized && !folded) y.value = Normalize(net, y.value, norm);
+Layer Convolutional(Network& net, const Section& section) {
+  WantPicture(section, net.current);
+  const int64_t antialiasing = section.Int("antialiasing", 0, 0);
+  const Strides strides = ReadStrides(section);
+  ConvolutionShape shape;
+  shape.filters = section.Int("filters", 1, 1);
+  shape.size = section.Int("size", 1, 1);
+  shape.groups = section.Int("groups", 1, 1);
+  shape.dilation = section.Int("dilation", 1, 1);
+  shape.pad = ReadPadding(section, shape.size) * shape.dilation;
+  if (antialiasing == 0) {
+    shape.stride_x = strides.x;
+    shape.stride_y = strides.y;
+  }
+  const bool normalized = section.Int("batch_normalize", 0) != 0 || section.Int("cbn", 0) != 0;
+  RefuseUnusual(section);
+  section.Ignore({"assisted_excitation", "grad_centr", "dot", "angle", "stream", "wait_stream"});
+  const Convolution convolution = TakeConvolution(net, section, net.current.c, shape, normalized);
+  Layer y = Apply(net, section, convolution, net.current);
   y.value = Activate(net, section, y.value, "logistic");
-  return antialiasing != 0 ? Blur(net, section, y, antialiasing, blur.x, blur.y) : y;
+  return antialiasing != 0 ? Blur(net, section, y, antialiasing, strides.x, strides.y) : y;
 }
 
 Layer Deconvolutional(Network& net, const Section& section) {
   const Layer x = net.current;
-  if (x.flat) section.Fail("", "expected a picture before a transposed convolution, found a flat layer");
+  WantPicture(section, x);
   const int64_t filters = section.Int("filters", 1, 1), size = section.Int("size", 1, 1);
   const int64_t stride = section.Int("stride", 1, 1), pad = ReadPadding(section, size);
   const bool normalized = section.Int("batch_normalize", 0) != 0;
-  IgnoreTraining(section);
   Layer y;
   y.c = filters;
   y.h = (x.h - 1) * stride + size - 2 * pad;
@@ -111,24 +88,46 @@ Layer Deconvolutional(Network& net, const Section& section) {
 }
 
 Layer Connected(Network& net, const Section& section) {
-  const Layer x = net.current;
-  const int64_t outputs = section.Int("output", 1, 1), inputs = x.elems();
+  const int64_t outputs = section.Int("output", 1, 1);
   const bool normalized = section.Int("batch_normalize", 0) != 0;
-  IgnoreTraining(section);
+  const Dense dense = TakeDense(net, net.current.elems(), outputs, normalized);
+  const ValueId y = Apply(net, dense, Flat(net.build, net.current));
+  return {Activate(net, section, y, "logistic"), outputs, 1, 1, true};
+}
+
+// Weights of its own for every position: each patch of the input times a matrix.
+Layer Local(Network& net, const Section& section) {
+  const Layer& x = net.current;
+  WantPicture(section, x);
+  const int64_t filters = section.Int("filters", 1, 1), size = section.Int("size", 1, 1);
+  const int64_t stride = section.Int("stride", 1, 1), pad = section.Int("pad", 0) != 0 ? 1 : 0;
+  Layer y;
+  y.c = filters;
+  y.h = OutputSize(section, x.h, 2 * pad, size, stride);
+  y.w = OutputSize(section, x.w, 2 * pad, size, stride);
+  // Darknet counts its outputs so; where it differs from what fits it reads astray.
+  const int64_t lost = pad != 0 ? 1 : size;
+  if ((x.h - lost) / stride + 1 != y.h || (x.w - lost) / stride + 1 != y.w)
+    section.Fail("pad", "Darknet pads [local] by 1, which suits size 3 only");
+  const int64_t positions = y.h * y.w, patch = x.c * size * size;
+  if (x.c > kMostPatchChannels || size > kMostPatchSize) section.Fail("size", "too large");
   GraphBuilder& b = net.build;
-  const ValueId flat = x.flat ? x.value : b.Op("Flatten", {x.value}, {{"axis", int64_t{1}}});
-  Tensor bias = net.weights.TakeNear({outputs}, 0.0f, 0.05f);
-  // Stored [inputs, outputs] in transposed files.
-  const bool transposed = net.weights.transposed();
-  Tensor weights = net.weights.Take(transposed ? Shape{inputs, outputs} : Shape{outputs, inputs}, inputs);
-  std::vector<ValueId> operands = {flat, b.Constant("weights", std::move(weights))};
-  // Gemm wants its third input until opset 11.
-  if (normalized)
-    operands.push_back(b.Floats("zero", {0.0f}));
-  else
-    operands.push_back(b.Constant("bias", bias));
-  Layer y{b.Op("Gemm", std::move(operands), {{"transB", int64_t{transposed ? 0 : 1}}}), outputs, 1, 1, true};
-  if (normalized) y.value = Normalize(net, y.value, TakeNormalization(net, std::move(bias), outputs));
+  Tensor bias = net.weights.TakeNear({filters, y.h, y.w}, 0.0f, 0.05f);
+  Tensor weights = net.weights.Take({positions, filters, patch}, patch);
+  // A convolution whose filters pick one element each makes the patches: [n, patch, h, w].
+  Tensor picks(DataType::kFloat, {patch, 1, size, size});
+  auto picked = picks.mutable_values<float>();
+  const auto square = static_cast<size_t>(size * size);
+  for (size_t i = 0; i < picked.size(); ++i) picked[i] = i / square % square == i % square ? 1.0f : 0.0f;
+  const ValueId patches = b.Op("Conv", {x.value, b.Constant("picks", std::move(picks))},
+                               {{"kernel_shape", std::vector<int64_t>{size, size}},
+                                {"strides", std::vector<int64_t>{stride, stride}},
+                                {"pads", std::vector<int64_t>(4, pad)},
+                                {"group", x.c}});
+  const ValueId columns = b.Transpose(b.Reshape(patches, {0, patch, positions}), {2, 1, 0});
+  const ValueId products = b.Op("MatMul", {b.Constant("weights", std::move(weights)), columns});
+  y.value = b.Op("Add", {b.Reshape(b.Transpose(products, {2, 1, 0}), {0, filters, y.h, y.w}),
+                         b.Constant("bias", std::move(bias))});
   y.value = Activate(net, section, y.value, "logistic");
   return y;
 }
@@ -136,6 +135,7 @@ Layer Connected(Network& net, const Section& section) {
 const RegisterSection kConvolutional({"convolutional", "conv"}, Convolutional);
 const RegisterSection kDeconvolutional({"deconvolutional", "deconv"}, Deconvolutional);
 const RegisterSection kConnected({"connected", "conn"}, Connected);
+const RegisterSection kLocal({"local"}, Local);
 
 }  // namespace
 }  // namespace sluice::darknet

@@ -1,6 +1,6 @@
 #include <algorithm>
 
-#include "graph/darknet/network.h"
+#include "graph/darknet/softmax.h"
 
 // [yolo] and [region]: the last layers of detectors. Their output keeps the layout of the convolution before,
 // [n, anchors * (5 + classes), h, w], with the activations of Darknet's forward pass applied.
@@ -76,7 +76,6 @@ void IgnoreTraining(const Section& section) {
                   "dets_for_track",
                   "dets_for_show",
                   "track_ciou_norm",
-                  "stopbackward",
                   "scale_wh"});
 }
 
@@ -149,9 +148,7 @@ Layer Region(Network& net, const Section& section) {
   if (classes > kMostClasses) section.Fail("classes", "too many");
   if (num > kMostAnchors) section.Fail("num", "too many");
   if (section.Int("coords", 4) != 4) section.Fail("coords", "expected 4");
-  for (const char* key : {"background", "tree", "softmax_tree"}) {
-    if (section.Has(key) && section.String(key, "0") != "0") section.Fail(key, "not supported");
-  }
+  if (section.Int("background", 0) != 0) section.Fail("background", "not supported");
   const bool softmax = section.Int("softmax", 0) != 0;
   section.Ignore({"log", "sqrt"});
   IgnoreTraining(section);
@@ -171,12 +168,12 @@ Layer Region(Network& net, const Section& section) {
   Split parts = CutEntries(net, x, num, classes);
   parts.xy = b.Op("Sigmoid", {parts.xy});
   parts.objectness = b.Op("Sigmoid", {parts.objectness});
-  // Before opset 13 Softmax takes all axes from its own on together.
-  if (softmax && b.opset() >= 13) {
-    parts.classes = b.Op("Softmax", {parts.classes}, {{"axis", int64_t{2}}});
+  head.tree = section.Has("tree");
+  if (head.tree) {
+    parts.classes =
+        GroupedSoftmax(b, parts.classes, num, x.h * x.w, ReadTreeGroups(net, section, "tree", classes));
   } else if (softmax) {
-    const ValueId last = b.Op("Softmax", {b.Transpose(parts.classes, {0, 1, 3, 2})}, {{"axis", int64_t{3}}});
-    parts.classes = b.Transpose(last, {0, 1, 3, 2});
+    parts.classes = SoftmaxAlong(b, parts.classes, 2, 4);
   } else {
     parts.classes = b.Op("Sigmoid", {parts.classes});
   }

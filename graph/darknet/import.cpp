@@ -16,11 +16,8 @@ using darknet::Section;
 
 constexpr int64_t kOldestOpset = 9;
 
-struct InputSize {
-  int64_t c, h, w;
-};
-
-InputSize ReadNet(const Section& net) {
+// The input: a picture, or a vector.
+Layer ReadNet(const Section& net) {
   if (net.name() != "net" && net.name() != "network") net.Fail("", "expected the first section to be [net]");
   net.Ignore({"batch",
               "subdivisions",
@@ -92,9 +89,26 @@ InputSize ReadNet(const Section& net) {
               "weights_reject_freq",
               "reject_threshold",
               "warmup",
-              "cycle"});
-  if (net.Has("inputs")) net.Fail("inputs", "networks of vectors are not supported");
-  return {net.Int("channels", 3, 1), net.Int("height", 0, 1), net.Int("width", 0, 1)};
+              "cycle",
+              "seen"});
+  const bool vector = net.Has("inputs") && !net.Has("height") && !net.Has("width");
+  if (vector) return {ValueId::kNone, net.Int("inputs", 0, 1), 1, 1, true};
+  const Layer picture = {ValueId::kNone, net.Int("channels", 3, 1), net.Int("height", 0, 1),
+                         net.Int("width", 0, 1), false};
+  if (net.Int("inputs", picture.elems()) != picture.elems())
+    net.Fail("inputs", "expected channels * height * width = " + std::to_string(picture.elems()));
+  return picture;
+}
+
+// Keys that any section may have.
+void ReadCommonKeys(const Section& section) {
+  section.Ignore({"stopbackward", "onlyforward", "learning_rate", "learning_rate_scale", "burnin_update",
+                  "train_only_bn", "dont_update", "dontsave", "keep_delta_gpu", "clip", "truth", "smooth",
+                  "dynamic_minibatch", "show_details"});
+  // The weights file lacks what they name.
+  for (const char* key : {"dontload", "dontloadscales", "numload"}) {
+    if (section.Int(key, 0) != 0) section.Fail(key, "not supported");
+  }
 }
 
 std::string Joined(const std::vector<std::string>& lines) {
@@ -103,16 +117,27 @@ std::string Joined(const std::vector<std::string>& lines) {
   return text;
 }
 
-// {"input": [w, h], "resize": "stretch", "heads": [{"output", "kind", "classes", "anchors", "new_coords"}]}
+const char* NameOf(Head::Kind kind) {
+  return kind == Head::Kind::kYolo ? "yolo" : kind == Head::Kind::kRegion ? "region" : "detection";
+}
+
+// {"input": [w, h], "resize": "stretch", "scale": 1/255, "color": "rgb", "heads": [...]} where a head is
+// {"output", "kind": "yolo" or "region", "classes", "anchors", "new_coords"} or
+// {"output", "kind": "detection", "classes", "side", "num", "squared"}.
 std::string DetectorText(const Network& net, const std::vector<std::string>& outputs) {
+  const auto boolean = [](bool value) { return value ? "true" : "false"; };
   std::string text = "{\"input\": [" + std::to_string(net.input_w) + ", " + std::to_string(net.input_h) +
-                     "], \"resize\": \"stretch\", \"heads\": [";
+                     "], \"resize\": \"stretch\", \"color\": \"rgb\", \"scale\": \"1/255\", \"heads\": [";
   for (size_t i = 0; i < net.heads.size(); ++i) {
     const Head& head = net.heads[i];
     text += std::string(i == 0 ? "" : ", ") + "{\"output\": \"" + outputs[i] + "\", \"kind\": \"" +
-            (head.kind == Head::Kind::kRegion ? "region" : "yolo") +
-            "\", \"classes\": " + std::to_string(head.classes) +
-            ", \"new_coords\": " + (head.new_coords ? "true" : "false") + ", \"anchors\": [";
+            NameOf(head.kind) + "\", \"classes\": " + std::to_string(head.classes);
+    if (head.kind == Head::Kind::kGrid) {
+      text += ", \"side\": " + std::to_string(head.side) + ", \"num\": " + std::to_string(head.num) +
+              ", \"squared\": " + boolean(head.squared) + "}";
+      continue;
+    }
+    text += std::string(", \"new_coords\": ") + boolean(head.new_coords) + ", \"anchors\": [";
     for (size_t j = 0; j < head.anchors.size(); ++j)
       text += (j == 0 ? "" : ", ") + std::to_string(head.anchors[j]);
     text += "]}";
@@ -131,18 +156,33 @@ void SetOutputs(Network& net, const DarknetOptions& options, Graph& graph) {
     SetOutput(graph, decoded.boxes, "boxes");
     SetOutput(graph, decoded.scores, "scores");
     SetOutput(graph, decoded.classes, "classes");
+    const Dim count = Dim::Symbol("detections");
+    graph.value(decoded.boxes).type = ValueType::Of(DataType::kFloat, {count, 4});
+    graph.value(decoded.scores).type = ValueType::Of(DataType::kFloat, {count});
+    graph.value(decoded.classes).type = ValueType::Of(DataType::kInt64, {count});
+    graph.metadata["sluice.resize"] = "stretch";
     return;
   }
   std::vector<std::string> names;
   for (const Head& head : net.heads) {
-    names.push_back((head.kind == Head::Kind::kRegion ? "region_" : "yolo_") + std::to_string(names.size()));
+    names.push_back(std::string(NameOf(head.kind)) + "_" + std::to_string(names.size()));
     SetOutput(graph, head.layer.value, names.back());
   }
   if (names.empty()) {
     // A name of its own even where the last layer passes on what another made.
     SetOutput(graph, net.build.Op("Identity", {net.current.value}), "output");
-  } else {
+  } else if (std::none_of(net.heads.begin(), net.heads.end(), [](const Head& head) { return head.tree; })) {
     graph.metadata["sluice.detector"] = DetectorText(net, names);
+  }
+}
+
+void AddStates(const Network& net, Graph& graph) {
+  for (const darknet::State& state : net.states) {
+    graph.inputs.push_back(state.input);
+    // The layer's own output may be the same value.
+    const bool taken =
+        std::find(graph.outputs.begin(), graph.outputs.end(), state.output) != graph.outputs.end();
+    SetOutput(graph, taken ? net.build.Op("Identity", {state.output}) : state.output, state.name + "_next");
   }
 }
 
@@ -170,7 +210,7 @@ std::unique_ptr<Graph> ImportDarknetText(std::string_view cfg, const std::string
                                                  ", expected at least " + std::to_string(kOldestOpset));
   }
   const std::vector<Section> sections = darknet::ParseCfg(cfg, cfg_name);
-  const InputSize size = ReadNet(sections[0]);
+  Layer input = ReadNet(sections[0]);
   sections[0].CheckAllRead();
 
   auto graph = std::make_unique<Graph>();
@@ -178,17 +218,19 @@ std::unique_ptr<Graph> ImportDarknetText(std::string_view cfg, const std::string
   graph->producer_name = "sluice";
   graph->ir_version = 8;
   const Dim batch = options.batch < 0 ? Dim::Symbol("N") : Dim(options.batch);
-  const ValueId image =
-      graph->AddValue("image", ValueType::Of(DataType::kFloat, {batch, size.c, size.h, size.w}));
-  graph->inputs.push_back(image);
+  SymShape shape = {batch, input.c};
+  if (!input.flat) shape.insert(shape.end(), {Dim(input.h), Dim(input.w)});
+  input.value = graph->AddValue(input.flat ? "input" : "image", ValueType::Of(DataType::kFloat, shape));
+  graph->inputs.push_back(input.value);
   darknet::Weights numbers = std::move(weights);
   GraphBuilder build(*graph, options.opset);
-  Network net{build, numbers, options.fold, size.w, size.h, {}, {}, {image, size.c, size.h, size.w, false}};
+  Network net{build, numbers, options.fold, batch, input.w, input.h, cfg_name, input, {}, {}, {}};
   for (size_t i = 1; i < sections.size(); ++i) {
     const Section& section = sections[i];
     const darknet::SectionBuilder builder = darknet::FindSection(section.name());
     if (builder == nullptr) section.Fail("", "unknown section, expected one of " + darknet::KnownSections());
     build.SetPrefix(section.name() + "_" + std::to_string(i - 1));
+    ReadCommonKeys(section);
     net.current = builder(net, section);
     section.CheckAllRead();
     net.layers.push_back(net.current);
@@ -197,6 +239,7 @@ std::unique_ptr<Graph> ImportDarknetText(std::string_view cfg, const std::string
   numbers.Finish();
   CheckNames(net, options);
   SetOutputs(net, options, *graph);
+  AddStates(net, *graph);
   graph->metadata["source"] = "Darknet " + BaseName(cfg_name);
   if (numbers.made_up()) graph->metadata["weights"] = "random, seed " + std::to_string(options.seed);
   if (!options.names.empty()) graph->metadata["labels"] = Joined(options.names);

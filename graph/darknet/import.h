@@ -22,10 +22,11 @@ struct DarknetOptions {
 
 // The network of a Darknet configuration file (pjreddie's and AlexeyAB's versions) with the weights of a
 // .weights file, or seeded random ones where `weights` is empty. Input "image" [batch, channels, height,
-// width], RGB from 0 to 1, stretched. Outputs are those of the heads, "yolo_0" and so on, [n, anchors * (5 +
-// classes), h, w], or of the last layer, "output". Metadata: `labels`, and `sluice.detector`, a JSON text of
-// what decoding needs. Throws Error{kInvalidModel} that names file, line, section and key, or both numbers of
-// bytes.
+// width], RGB from 0 to 1, stretched; or "input" [batch, inputs] for networks of vectors. Outputs are those
+// of the heads, "yolo_0" and so on, [n, anchors * (5 + classes), h, w], or of the last layer, "output". What
+// recurrent layers keep is an input and an output each, "gru_0_state" and "gru_0_state_next". Metadata:
+// `labels`, and `sluice.detector`, a JSON text of what decoding needs. Throws Error{kInvalidModel} that names
+// file, line, section and key, or both numbers of bytes.
 std::unique_ptr<Graph> ImportDarknet(const std::string& cfg, const std::string& weights,
                                      const DarknetOptions& options);
 

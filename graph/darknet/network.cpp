@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <map>
+#include <numeric>
 
 namespace sluice::darknet {
 namespace {
@@ -39,6 +40,23 @@ const Layer& Network::At(const Section& section, std::string_view key, int64_t i
                           std::to_string(index));
   }
   return layers[static_cast<size_t>(absolute)];
+}
+
+ValueId Flat(GraphBuilder& b, const Layer& x) {
+  return x.flat ? x.value : b.Op("Flatten", {x.value}, {{"axis", int64_t{1}}});
+}
+
+void WantPicture(const Section& section, const Layer& x) {
+  if (x.flat) section.Fail("", "expected a picture from the section before, found a flat layer");
+}
+
+ValueId SoftmaxAlong(GraphBuilder& b, ValueId x, int64_t axis, int64_t rank) {
+  // Before opset 13 Softmax takes all axes from its own on together.
+  if (b.opset() >= 13 || axis == rank - 1) return b.Op("Softmax", {x}, {{"axis", axis}});
+  std::vector<int64_t> swap(static_cast<size_t>(rank));
+  std::iota(swap.begin(), swap.end(), 0);
+  std::swap(swap[static_cast<size_t>(axis)], swap.back());
+  return b.Transpose(b.Op("Softmax", {b.Transpose(x, swap)}, {{"axis", rank - 1}}), swap);
 }
 
 int64_t OutputSize(const Section& section, int64_t in, int64_t pad, int64_t size, int64_t stride) {

@@ -18,25 +18,39 @@ struct Layer {
   int64_t elems() const { return c * h * w; }
 };
 
-// A [yolo] or [region] section, in the order of the file: its output and what its numbers mean.
+// A [yolo], [region] or [detection] section, in the order of the file: its output and what its numbers mean.
 struct Head {
-  enum class Kind { kRegion, kYolo };
+  enum class Kind { kRegion, kYolo, kGrid };
   Kind kind = Kind::kYolo;
-  Layer layer;  // [n, anchors * (5 + classes), h, w] after the head's own activations
+  // [n, anchors * (5 + classes), h, w] after the head's own activations. kGrid: [n, side^2 * (classes + num *
+  // 5)]: scores of the classes of all cells, then objectness of all boxes, then x, y, width, height of each.
+  Layer layer;
   int64_t classes = 0;
   std::vector<float> anchors;  // width, height of each anchor used, in pixels of the input
   bool new_coords = false;     // sizes are (2 x)^2 * anchor instead of exp(x) * anchor
+  bool tree = false;           // classes form a tree, whose scores are relative to their parent's
+  int64_t side = 0, num = 0;   // kGrid: cells along each axis, boxes a cell
+  bool squared = false;        // kGrid: sizes are x^2 of the picture's instead of x
+};
+
+// What a recurrent layer keeps from one run to the next: an input and an output of the graph.
+struct State {
+  std::string name;
+  ValueId input = ValueId::kNone, output = ValueId::kNone;
 };
 
 // A network while its sections are read, one after the other.
 struct Network {
   GraphBuilder& build;
   Weights& weights;
-  bool fold = true;  // BatchNormalization into the convolution before it
+  bool fold = true;  // BatchNormalization into the weights before it
+  Dim batch = 1;
   int64_t input_w = 0, input_h = 0;
+  std::string cfg_path;       // files that sections name are looked for around it
+  Layer current;              // of the section before
   std::vector<Layer> layers;  // one for each section after [net]
   std::vector<Head> heads;
-  Layer current;  // of the section before
+  std::vector<State> states;
 
   // The layer that `index` names in `key` of the section at hand: absolute, or relative where negative.
   const Layer& At(const Section& section, std::string_view key, int64_t index) const;
@@ -53,7 +67,14 @@ struct RegisterSection {
 SectionBuilder FindSection(const std::string& name);
 std::string KnownSections();
 
-// x after the activation that `key` of the section names ("leaky" and the like).
+// The layer as [n, elems].
+ValueId Flat(GraphBuilder& b, const Layer& x);
+// Fails unless the layer is a picture.
+void WantPicture(const Section& section, const Layer& x);
+// Softmax along one axis of a value of rank `rank`, whatever the opset's Softmax takes together.
+ValueId SoftmaxAlong(GraphBuilder& b, ValueId x, int64_t axis, int64_t rank);
+
+// x after the activation that "activation" of the section names ("leaky" and the like).
 ValueId Activate(Network& net, const Section& section, ValueId x, std::string_view fallback);
 
 // (in + pad - size) / stride + 1 where that is at least 1; the section fails otherwise.

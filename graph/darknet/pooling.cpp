@@ -1,13 +1,10 @@
 #include "graph/darknet/network.h"
 
-// [maxpool], [local_avgpool], [avgpool], [upsample], [reorg], [reorg3d]: sections that only move or pool.
+// [maxpool], [local_avgpool], [avgpool], [upsample], [reorg], [reorg3d], [crop]: sections that only move or
+// pool.
 
 namespace sluice::darknet {
 namespace {
-
-void WantPicture(const Section& section, const Layer& x) {
-  if (x.flat) section.Fail("", "expected a picture, found a flat layer");
-}
 
 struct PoolWindow {
   int64_t size, stride_x, stride_y, pad_begin, pad_end;
@@ -68,6 +65,7 @@ Layer MaxPool(Network& net, const Section& section) {
   const bool depth = section.Int("maxpool_depth", 0) != 0;
   const int64_t out_channels = section.Int("out_channels", 1, 1);
   const int64_t antialiasing = section.Int("antialiasing", 0, 0);
+  if (section.Int("maxpool_zero_nonmax", 0) != 0) section.Fail("maxpool_zero_nonmax", "not supported");
   if (depth) return MaxOverChannels(net, section, out_channels);
   const int64_t stride_x = window.stride_x, stride_y = window.stride_y;
   if (antialiasing != 0) window.stride_x = window.stride_y = 1;
@@ -114,7 +112,6 @@ Layer Upsample(Network& net, const Section& section) {
 void CheckReorg(const Section& section, const Layer& x, int64_t s, bool reverse) {
   WantPicture(section, x);
   if (section.Int("flatten", 0) != 0) section.Fail("flatten", "not supported");
-  if (section.Int("extra", 0) != 0) section.Fail("extra", "not supported");
   if (s > 1024 || (reverse ? x.c % (s * s) != 0 : x.h % s != 0 || x.w % s != 0)) {
     section.Fail("stride", std::to_string(s) + " does not divide " + std::to_string(x.c) + " x " +
                                std::to_string(x.h) + " x " + std::to_string(x.w));
@@ -130,10 +127,12 @@ Layer Reorganized(const Layer& x, int64_t s, bool reverse, ValueId value) {
 // s^2 channels and s times its sizes, whatever it is, and moves squares of that to channels.
 Layer Reorg(Network& net, const Section& section) {
   const Layer& x = net.current;
-  const int64_t s = section.Int("stride", 1, 1);
+  const int64_t s = section.Int("stride", 1, 1), extra = section.Int("extra", 0, 0);
   const bool reverse = section.Int("reverse", 0) != 0;
-  CheckReorg(section, x, s, reverse);
   GraphBuilder& b = net.build;
+  // As many zeros after the elements.
+  if (extra != 0) return {b.Pad(Flat(b, x), {0, 0, 0, extra}, 0.0f), x.elems() + extra, 1, 1, true};
+  CheckReorg(section, x, s, reverse);
   if (reverse) return Reorganized(x, s, true, b.Op("DepthToSpace", {x.value}, {{"blocksize", s}}));
   if (x.c % (s * s) != 0) {
     section.Fail("stride", "expected a number of channels that " + std::to_string(s * s) +
@@ -161,12 +160,33 @@ Layer Reorg3d(Network& net, const Section& section) {
   return Reorganized(x, s, true, b.Reshape(moved, {0, c, h, w}));
 }
 
+// The middle of the picture, with values from -1 to 1 unless noadjust; what else [crop] does is for training.
+Layer Crop(Network& net, const Section& section) {
+  const Layer& x = net.current;
+  WantPicture(section, x);
+  const int64_t h = section.Int("crop_height", 1, 1), w = section.Int("crop_width", 1, 1);
+  if (h > x.h) section.Fail("crop_height", "expected at most " + std::to_string(x.h));
+  if (w > x.w) section.Fail("crop_width", "expected at most " + std::to_string(x.w));
+  section.Ignore({"flip", "angle", "saturation", "exposure", "shift"});
+  GraphBuilder& b = net.build;
+  const int64_t top = (x.h - h) / 2, left = (x.w - w) / 2;
+  Layer y = x;
+  y.h = h;
+  y.w = w;
+  if (h != x.h || w != x.w) y.value = b.Slice(x.value, {top, left}, {top + h, left + w}, {2, 3});
+  if (section.Int("noadjust", 0) == 0) {
+    y.value = b.Op("Sub", {b.Op("Mul", {y.value, b.Scalar("scale", 2.0f)}), b.Scalar("shift", 1.0f)});
+  }
+  return y;
+}
+
 const RegisterSection kMaxPool({"maxpool", "max"}, MaxPool);
 const RegisterSection kLocalAveragePool({"local_avgpool", "local_avg"}, LocalAveragePool);
 const RegisterSection kAveragePool({"avgpool", "avg"}, AveragePool);
 const RegisterSection kUpsample({"upsample"}, Upsample);
 const RegisterSection kReorg({"reorg"}, Reorg);
 const RegisterSection kReorg3d({"reorg3d"}, Reorg3d);
+const RegisterSection kCrop({"crop"}, Crop);
 
 }  // namespace
 }  // namespace sluice::darknet

@@ -2,7 +2,7 @@
 
 #include "graph/darknet/network.h"
 
-// [route], [shortcut], [sam], [scale_channels], [dropout], [cost], [softmax]: sections that join earlier
+// [route], [shortcut], [sam], [scale_channels], [dropout], [cost]: sections that join earlier
 // layers or pass on what they get.
 
 namespace sluice::darknet {
@@ -32,7 +32,7 @@ Layer Route(Network& net, const Section& section) {
   if (id >= groups)
     section.Fail("group_id",
                  "expected less than groups = " + std::to_string(groups) + ", found " + std::to_string(id));
-  section.Ignore({"stream", "wait_stream", "stopbackward"});
+  section.Ignore({"stream", "wait_stream"});
   std::vector<ValueId> parts;
   Layer y;
   for (int64_t index : indices) {
@@ -65,7 +65,10 @@ ValueId Fit(Network& net, const Section& section, const Layer& from, const Layer
       section.Fail("from", "expected " + Describe(like) + " or a multiple of that height and width, found " +
                                Describe(from));
     }
-    value = b.Slice(value, {0, 0}, {from.h, from.w}, {2, 3}, {stride, stride});
+    // Slices have steps from opset 10 on only.
+    value =
+        b.Op("MaxPool", {value},
+             {{"kernel_shape", std::vector<int64_t>{1, 1}}, {"strides", std::vector<int64_t>(2, stride)}});
   }
   if (from.c > like.c) value = b.Slice(value, {0}, {like.c}, {1});
   if (from.c < like.c) value = b.Pad(value, {0, 0, 0, 0, 0, like.c - from.c, 0, 0}, 0.0f);
@@ -104,10 +107,7 @@ std::vector<ValueId> ShortcutWeights(Network& net, const Section& section, int64
 Layer Shortcut(Network& net, const Section& section) {
   const std::vector<int64_t> indices = section.Ints("from");
   if (indices.empty()) section.Fail("from", "expected the layers to add, found none");
-  section.Ignore({"stopbackward"});
-  for (const char* key : {"alpha", "beta"}) {
-    if (section.Float(key, 1.0f) != 1.0f) section.Fail(key, "expected 1");
-  }
+  const float alpha = section.Float("alpha", 1.0f), beta = section.Float("beta", 1.0f);
   GraphBuilder& b = net.build;
   Layer y = net.current;
   const std::vector<ValueId> weights =
@@ -115,10 +115,13 @@ Layer Shortcut(Network& net, const Section& section) {
   const auto weighted = [&](ValueId x, size_t i) {
     return weights.empty() ? x : b.Op("Mul", {x, weights[i]});
   };
-  y.value = weighted(y.value, 0);
+  const auto scaled = [&](ValueId x, float factor) {
+    return factor == 1.0f ? x : b.Op("Mul", {x, b.Scalar("factor", factor)});
+  };
+  y.value = scaled(weighted(y.value, 0), alpha);
   for (size_t i = 0; i < indices.size(); ++i) {
     const ValueId other = Fit(net, section, net.At(section, "from", indices[i]), net.current);
-    y.value = b.Op("Add", {y.value, weighted(other, i + 1)});
+    y.value = b.Op("Add", {y.value, scaled(weighted(other, i + 1), beta)});
   }
   y.value = Activate(net, section, y.value, "linear");
   return y;
@@ -156,32 +159,11 @@ Layer PassOn(Network& net, const Section& section) {
   return net.current;
 }
 
-Layer Softmax(Network& net, const Section& section) {
-  const Layer& x = net.current;
-  const int64_t groups = section.Int("groups", 1, 1);
-  const float temperature = section.Float("temperature", 1.0f);
-  section.Ignore({"noloss"});
-  if (section.Has("tree")) section.Fail("tree", "not supported");
-  if (section.Int("spatial", 0) != 0) section.Fail("spatial", "not supported");
-  if (temperature == 0) section.Fail("temperature", "expected another number than 0");
-  if (x.elems() % groups != 0)
-    section.Fail("groups",
-                 "expected a divisor of " + std::to_string(x.elems()) + ", found " + std::to_string(groups));
-  GraphBuilder& b = net.build;
-  ValueId value = x.flat ? x.value : b.Op("Flatten", {x.value}, {{"axis", int64_t{1}}});
-  if (temperature != 1.0f) value = b.Op("Div", {value, b.Scalar("temperature", temperature)});
-  if (groups > 1) value = b.Reshape(value, {-1, x.elems() / groups});
-  value = b.Op("Softmax", {value}, {{"axis", int64_t{1}}});
-  if (groups > 1) value = b.Reshape(value, {-1, x.elems()});
-  return {value, x.elems(), 1, 1, true};
-}
-
 const RegisterSection kRoute({"route"}, Route);
 const RegisterSection kShortcut({"shortcut"}, Shortcut);
 const RegisterSection kSam({"sam"}, Sam);
 const RegisterSection kScaleChannels({"scale_channels"}, ScaleChannels);
 const RegisterSection kDropout({"dropout", "cost"}, PassOn);
-const RegisterSection kSoftmax({"softmax", "soft"}, Softmax);
 
 }  // namespace
 }  // namespace sluice::darknet

@@ -27,6 +27,7 @@ Weights::Weights(std::span<const std::byte> bytes, std::shared_ptr<const void> o
                                               std::to_string(bytes_.size()));
   }
   const int64_t major = ReadInt(bytes_, 0), minor = ReadInt(bytes_, 4);
+  revision_ = ReadInt(bytes_, 8);
   constexpr int64_t kTransposedFrom = 1000;
   if (major < 0 || minor < 0 || major > 2 * kTransposedFrom || minor > 2 * kTransposedFrom) {
     throw Error(ErrorCode::kInvalidModel, file_ + ": no Darknet weights: the header states version " +

@@ -25,6 +25,8 @@ class Weights {
   bool made_up() const { return bytes_.empty(); }
   // Whether [connected] weights are stored transposed, as versions from 1000 on do.
   bool transposed() const { return transposed_; }
+  // The third number of the version; tells who wrote the file: pjreddie's writes 0, AlexeyAB's 5.
+  int64_t revision() const { return revision_; }
 
   // The next floats. `fan_in` scales made-up ones. A view of the file where its alignment allows. Past the
   // end of the file a tensor has no elements behind it; Finish tells.
@@ -46,6 +48,7 @@ class Weights {
   std::shared_ptr<const void> owner_;
   std::string file_;
   bool transposed_ = false;
+  int64_t revision_ = 0;
   size_t header_bytes_ = 0;
   size_t wanted_bytes_ = 0;
   std::mt19937_64 random_;

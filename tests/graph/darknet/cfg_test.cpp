@@ -38,7 +38,8 @@ TEST(DarknetCfg, RefusalsNameFileLineSectionAndKey) {
   EXPECT_EQ(RefusalOf("[net\n"), "net.cfg:1: expected [section], found '[net'");
   EXPECT_EQ(RefusalOf("width=3\n"), "net.cfg:1: key=value before the first [section]");
   EXPECT_EQ(RefusalOf("[net]\nwidth\n"), "net.cfg:2: expected key=value, found 'width'");
-  EXPECT_EQ(RefusalOf("[net]\nwidth=1\nwidth=2\n"), "net.cfg:3: [net] width: stated twice");
+  EXPECT_EQ(RefusalOf("[net]\nheight=1\nwidth=1\nwidth=2\n"),
+            "net.cfg:4: [net] width: stated before in line 3, with another value");
   EXPECT_EQ(RefusalOf("[net]\nwidth=x\nheight=3\n"),
             "net.cfg:2: [net] width: expected an integer, found 'x'");
   EXPECT_EQ(RefusalOf(kNet + "[convolutional]\nfilters=0\n"),
