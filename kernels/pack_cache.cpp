@@ -70,7 +70,6 @@ PackedWeights PackShared(const Tensor& weights, const std::string& format, int64
   }
   // Packed outside of the lock; of two threads that meet here, the second one's work is dropped.
   auto packed = std::make_unique<Tensor>(DataType::kUInt8, Shape{packed_bytes});
-  std::memset(packed->mutable_data(), 0, static_cast<size_t>(packed_bytes));
   pack(static_cast<std::byte*>(packed->mutable_data()));
 
   const PackedWeights result(packed.release(), [key](const Tensor* tensor) {

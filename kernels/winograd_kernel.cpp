@@ -39,7 +39,7 @@ WinogradKernel::Candidate WinogradKernel::Estimate(int m, Layout layout) const {
   s.oc_blocks = CeilDiv(g.oc, s.block);
   s.ih = g.in[0], s.iw = g.in[1], s.oh = g.out[0], s.ow = g.out[1];
   s.pad_top = g.window.pads_begin[0], s.pad_left = g.window.pads_begin[1];
-  const int64_t all = g.n * s.tile_rows() * s.tile_cols(), panels = CeilDiv(s.oc(), WinogradPanel());
+  const int64_t all = g.n * s.tile_rows() * s.tile_cols(), panels = WinogradPanels(s);
   // Multiples of 12 fill the registers of every instruction set.
   const int64_t fits = L2Bytes() / 2 / (s.elems() * s.ic() * static_cast<int64_t>(sizeof(float)));
   const int64_t most = std::clamp<int64_t>(fits / 12 * 12, 12, 96);
@@ -108,22 +108,25 @@ void WinogradKernel::PackWeights(PrepareContext& ctx) {
                              " " + std::to_string(WinogradPanel()) + " " + std::to_string(geometry_.oc) +
                              " " + std::to_string(geometry_.ic);
   packed_ = PackShared(weights, format, WinogradPackedElems(shape_) * 4, [&](std::byte* to) {
-    WinogradPack(shape_, static_cast<const float*>(weights.data()), geometry_.oc, geometry_.ic,
-                 reinterpret_cast<float*>(to));
+    ForEachTile(WinogradPanels(shape_), [&](int64_t panel) {
+      WinogradPack(shape_, static_cast<const float*>(weights.data()), geometry_.oc, geometry_.ic, panel,
+                   reinterpret_cast<float*>(to));
+    });
   });
   ctx.DropInput(1);
   if (!has_bias_) return;
   const Tensor& bias = *ctx.constant(2);
   // A vector may be wider than what is left of the channels.
-  const int64_t padded = CeilDiv(shape_.oc(), WinogradPanel()) * WinogradPanel();
+  const int64_t padded = WinogradPanels(shape_) * WinogradPanel();
   bias_ = PackShared(bias, "padded " + std::to_string(padded), padded * 4, [&](std::byte* to) {
-    std::copy_n(static_cast<const std::byte*>(bias.data()), bias.byte_size(), to);
+    std::byte* end = std::copy_n(static_cast<const std::byte*>(bias.data()), bias.byte_size(), to);
+    std::fill(end, to + padded * 4, std::byte(0));
   });
 }
 
 void WinogradKernel::Run(const RunContext& ctx, int64_t tile) const {
   const auto ops = post_ops_.For(ctx);
-  const int64_t group = tile / splits_, panels = CeilDiv(shape_.oc(), WinogradPanel());
+  const int64_t group = tile / splits_, panels = WinogradPanels(shape_);
   const int64_t first = group * group_tiles_, count = std::min(group_tiles_, image_tiles_ - first);
   const Range range = PieceOf(panels, splits_, tile % splits_);
   WinogradRun(shape_, ctx.in<float>(0), static_cast<const float*>(packed_->data()),

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
-#include "kernels/parallel.h"
 #include "runtime/executor.h"
 #include "runtime/step_profile.h"
+#include "runtime/thread_pool.h"
 #include "sluice/error.h"
 
 namespace sluice {
@@ -49,7 +49,9 @@ struct Executable::CompiledPlan {
 };
 
 Executable::Executable(std::shared_ptr<const Graph> graph, int max_plans, bool profile)
-    : graph_(std::move(graph)), max_plans_(static_cast<size_t>(std::max(1, max_plans))), profile_(profile),
+    : graph_(std::move(graph)),
+      max_plans_(static_cast<size_t>(std::max(1, max_plans))),
+      profile_(profile),
       make_subgraph_([this](const std::shared_ptr<Graph>& nested) { return Nested(nested); }) {}
 
 Executable::Executable(std::unique_ptr<Graph> graph, bool profile)
@@ -79,9 +81,14 @@ std::shared_ptr<Executable::CompiledPlan> Executable::FindPlan(std::span<const I
 
 std::shared_ptr<Executable::CompiledPlan> Executable::PlanFor(std::span<const InputType> inputs) const {
   if (auto plan = FindPlan(inputs)) return plan;
-  // Everything stays on this thread while the lock is held: a thread that waits for tasks may take up
-  // another run, which would ask for the lock again.
-  const SerialScope serial;
+  // A thread that waits for tasks may take up another run, which would ask for the lock again: so planning
+  // waits for its own tasks alone.
+  std::shared_ptr<CompiledPlan> result;
+  RunIsolated([&] { result = MakePlanFor(inputs); });
+  return result;
+}
+
+std::shared_ptr<Executable::CompiledPlan> Executable::MakePlanFor(std::span<const InputType> inputs) const {
   const std::lock_guard planning(planning_mutex_);
   if (auto plan = FindPlan(inputs)) return plan;
   auto compiled = std::make_shared<CompiledPlan>();

@@ -40,6 +40,7 @@ class Executable {
   struct CompiledPlan;
 
   std::shared_ptr<CompiledPlan> PlanFor(std::span<const InputType> inputs) const;
+  std::shared_ptr<CompiledPlan> MakePlanFor(std::span<const InputType> inputs) const;
   std::shared_ptr<CompiledPlan> FindPlan(std::span<const InputType> inputs) const;
   std::shared_ptr<SubgraphRunner> Nested(const std::shared_ptr<Graph>& graph) const;
 

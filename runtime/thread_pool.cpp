@@ -82,4 +82,6 @@ std::shared_ptr<ThreadPool> ThreadPool::Get(int threads) {
   return pool;
 }
 
+void RunIsolated(const std::function<void()>& fn) { tbb::this_task_arena::isolate(fn); }
+
 }  // namespace sluice

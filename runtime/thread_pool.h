@@ -22,4 +22,8 @@ class ThreadPool {
   virtual void Run(const std::function<void()>& fn) const = 0;
 };
 
+// Calls fn on this thread. While it waits for tiles inside, it takes up none of the work outside: fn may hold a lock that
+// such work asks for.
+void RunIsolated(const std::function<void()>& fn);
+
 }  // namespace sluice

@@ -40,8 +40,15 @@ class Linear {
   // Calls fn(output channel, input channel, element of weights).
   template <typename Fn>
   void EachWeight(Fn fn) const;
+  // Calls fn(weights), a span of float or double.
+  template <typename Fn>
+  void WithWeights(Fn fn) const;
+  // Multiplies by factor(output channel, input channel) in double.
+  template <typename Factor>
+  void Multiply(Factor factor);
 
-  Numbers weights_, bias_;
+  Tensor weights_;  // float as they are, other types in double
+  Numbers bias_;
   Shape weights_shape_;
   DataType dtype_ = DataType::kUndefined;
   bool inputs_first_ = false;  // [inputs, outputs / groups, taps], else [outputs, inputs / groups, taps]
@@ -95,9 +102,10 @@ std::optional<Linear> Linear::Of(const Graph& graph, const PassContext& ctx, Nod
     if (!values || (!result.is_gemm_ && graph.value(bias).constant.rank() != 1)) return std::nullopt;
     result.bias_ = *values;
   }
-  const auto values = ConstantFloats(graph, ctx, node.inputs[1]);
-  if (!values) return std::nullopt;
-  result.weights_ = *values;
+  if (!IsFloatType(result.dtype_)) return std::nullopt;
+  result.weights_ =
+      result.dtype_ == DataType::kFloat ? weights : ConvertTensor(ctx, weights, DataType::kDouble);
+  if (result.weights_.empty()) return std::nullopt;
   return result;
 }
 
@@ -119,21 +127,46 @@ void Linear::EachWeight(Fn fn) const {
   }
 }
 
+template <typename Fn>
+void Linear::WithWeights(Fn fn) const {
+  if (weights_.dtype() == DataType::kFloat)
+    fn(weights_.values<float>());
+  else
+    fn(weights_.values<double>());
+}
+
+template <typename Factor>
+void Linear::Multiply(Factor factor) {
+  Tensor product(weights_.dtype(), weights_shape_);
+  WithWeights([&](auto weights) {
+    using T = std::remove_const_t<typename decltype(weights)::element_type>;
+    T* const to = product.mutable_values<T>().data();
+    EachWeight([&](size_t output, size_t input, size_t at) {
+      to[at] = static_cast<T>(static_cast<double>(weights[at]) * factor(output, input));
+    });
+  });
+  weights_ = std::move(product);
+}
+
 void Linear::ScaleOutputs(const Affine& affine) {
-  EachWeight([&](size_t output, size_t, size_t at) { weights_[at] *= affine.scale[output]; });
+  Multiply([&](size_t output, size_t) { return affine.scale[output]; });
   for (size_t i = 0; i < bias_.size(); ++i) bias_[i] = bias_[i] * affine.scale[i] + affine.shift[i];
 }
 
 void Linear::ScaleInputs(const Affine& affine) {
-  EachWeight([&](size_t output, size_t input, size_t at) {
-    bias_[output] += weights_[at] * affine.shift[input];
-    weights_[at] *= affine.scale[input];
-  });
+  if (affine.shifts) {
+    WithWeights([&](auto weights) {
+      EachWeight([&](size_t output, size_t input, size_t at) {
+        bias_[output] += static_cast<double>(weights[at]) * affine.shift[input];
+      });
+    });
+  }
+  Multiply([&](size_t, size_t input) { return affine.scale[input]; });
 }
 
 void Linear::Store(Graph& graph, const PassContext& ctx, NodeId id) const {
   const std::string name = graph.value(graph.node(id).inputs[1]).name;
-  graph.SetInput(id, 1, graph.AddConstant(name, FloatTensor(ctx, dtype_, weights_shape_, weights_)));
+  graph.SetInput(id, 1, graph.AddConstant(name, ConvertTensor(ctx, weights_, dtype_)));
   if (!takes_bias) return;
   SetOptionalInput(graph, id, 2,
                    graph.AddConstant(name + "/bias", FloatTensor(ctx, dtype_, {outputs}, bias_)));

@@ -271,11 +271,13 @@ void ConvKernel::PackWeights(PrepareContext& ctx) {
     bytes += (primitive->packed_bytes() + 63) / 64 * 64;
   }
   packed_ = PackShared(*weights, format, bytes, [&](std::byte* to) {
-    const Scratch scratch(pack_scratch);
-    for (const Slice& slice : slices) {
+    ForEachTile(static_cast<int64_t>(slices.size()), [&](int64_t i) {
+      const SingleThreaded single_threaded;
+      const Scratch scratch(pack_scratch);
+      const Slice& slice = slices[static_cast<size_t>(i)];
       slice.primitive->PackWeights(static_cast<const float*>(weights->data()) + slice.from, to + slice.to,
                                    scratch.data());
-    }
+    });
   });
   ctx.DropInput(1);
 }

@@ -3,6 +3,7 @@
 #include <array>
 
 #include "kernels/onednn/threading.h"
+#include "kernels/parallel.h"
 #include "kernels/scratch.h"
 
 namespace sluice::onednn {
@@ -127,11 +128,13 @@ void MatMulKernel::PackB(const Tensor& b) {
     bytes += (primitive->packed_bytes() + 63) / 64 * 64;
   }
   packed_ = PackShared(b, format, bytes, [&](std::byte* to) {
-    const Scratch scratch(pack_scratch);
     const float* from = static_cast<const float*>(b.data());
-    for (const Slice& slice : slices) {
+    ForEachTile(static_cast<int64_t>(slices.size()), [&](int64_t i) {
+      const SingleThreaded single_threaded;
+      const Scratch scratch(pack_scratch);
+      const Slice& slice = slices[static_cast<size_t>(i)];
       slice.primitive->PackB(from + c_.b_n[slice.column], to + slice.to, scratch.data());
-    }
+    });
   });
 }
 

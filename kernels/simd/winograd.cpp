@@ -263,54 +263,7 @@ namespace sluice {
 HWY_EXPORT(Panel);
 HWY_EXPORT(Run);
 
-namespace {
-
-// G w G^T of one kernel, in double.
-void TransformWeights(int m, const float* w, double* u) {
-  static constexpr double kG4[6][3] = {{1.0 / 4, 0, 0},
-                                       {-1.0 / 6, -1.0 / 6, -1.0 / 6},
-                                       {-1.0 / 6, 1.0 / 6, -1.0 / 6},
-                                       {1.0 / 24, 1.0 / 12, 1.0 / 6},
-                                       {1.0 / 24, -1.0 / 12, 1.0 / 6},
-                                       {0, 0, 1}};
-  static constexpr double kG2[4][3] = {{1, 0, 0}, {0.5, 0.5, 0.5}, {0.5, -0.5, 0.5}, {0, 0, 1}};
-  const int size = m + 2;
-  const auto g = [&](int i, int j) { return m == 4 ? kG4[i][j] : kG2[i][j]; };
-  double half[6][3] = {};
-  for (int i = 0; i < size; ++i) {
-    for (int j = 0; j < 3; ++j) {
-      for (int k = 0; k < 3; ++k) half[i][j] += g(i, k) * static_cast<double>(w[k * 3 + j]);
-    }
-  }
-  for (int i = 0; i < size; ++i) {
-    for (int j = 0; j < size; ++j) {
-      double sum = 0;
-      for (int k = 0; k < 3; ++k) sum += half[i][k] * g(j, k);
-      u[i * size + j] = sum;
-    }
-  }
-}
-
-}  // namespace
-
 int64_t WinogradPanel() { return HWY_DYNAMIC_DISPATCH(Panel)(); }
-
-int64_t WinogradPackedElems(const WinogradShape& s) {
-  const int64_t width = WinogradPanel();
-  return (s.oc() + width - 1) / width * s.elems() * s.ic() * width;
-}
-
-void WinogradPack(const WinogradShape& s, const float* weights, int64_t oc, int64_t ic, float* packed) {
-  const int64_t width = WinogradPanel(), elems = s.elems(), padded = s.ic();
-  double u[36];
-  for (int64_t o = 0; o < oc; ++o) {
-    float* panel = packed + o / width * elems * padded * width + o % width;
-    for (int64_t i = 0; i < ic; ++i) {
-      TransformWeights(s.m, weights + (o * ic + i) * 9, u);
-      for (int64_t e = 0; e < elems; ++e) panel[(e * padded + i) * width] = static_cast<float>(u[e]);
-    }
-  }
-}
 
 int64_t WinogradScratchElems(const WinogradShape& s, int64_t tiles) {
   return s.elems() * tiles * (s.ic() + WinogradPanel());

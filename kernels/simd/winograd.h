@@ -25,13 +25,16 @@ struct WinogradShape {
   int64_t oc() const { return oc_blocks * block; }
 };
 
-// Output channels of a panel of packed weights.
+// Output channels of a panel of packed weights, and how many panels there are.
 int64_t WinogradPanel();
+int64_t WinogradPanels(const WinogradShape& shape);
 
 // Floats of packed weights: [panel][element][ic][channel of the panel].
 int64_t WinogradPackedElems(const WinogradShape& shape);
-// From weights [oc, ic, 3, 3] with `oc` and `ic` real channels; what pads is zero.
-void WinogradPack(const WinogradShape& shape, const float* weights, int64_t oc, int64_t ic, float* packed);
+// Writes all of panel `panel` of `packed` from weights [oc, ic, 3, 3] with `oc` and `ic` real channels; what pads is
+// zero. Panels may be packed by several threads at once.
+void WinogradPack(const WinogradShape& shape, const float* weights, int64_t oc, int64_t ic, int64_t panel,
+                  float* packed);
 
 // Floats of scratch for `tiles` tiles at once.
 int64_t WinogradScratchElems(const WinogradShape& shape, int64_t tiles);

@@ -51,7 +51,9 @@ class Convolution {
           for (int64_t x = 0; x < c.w; ++x) src_[At(block, s_.ic_blocks, c.h, c.w, n, k, y, x)] = values[i++];
     packed_ = hwy::AllocateAligned<float>(static_cast<size_t>(WinogradPackedElems(s_)));
     std::fill_n(packed_.get(), WinogradPackedElems(s_), 0.0f);
-    WinogradPack(s_, weights_.data(), c.oc, c.ic, packed_.get());
+    for (int64_t panel = 0; panel < WinogradPanels(s_); ++panel) {
+      WinogradPack(s_, weights_.data(), c.oc, c.ic, panel, packed_.get());
+    }
     operand_ = Noise(static_cast<size_t>(c.n * s_.oc() * s_.oh * s_.ow), seed + 3);
   }
 
@@ -60,7 +62,7 @@ class Convolution {
     for (VectorOp& op : ops) op.operand = operand_.data();
     std::vector<float> dst(static_cast<size_t>(c_.n * s_.oc() * s_.oh * s_.ow), -77.0f);
     const int64_t tiles = c_.n * s_.tile_rows() * s_.tile_cols(),
-                  panels = (s_.oc() + WinogradPanel() - 1) / WinogradPanel();
+                  panels = WinogradPanels(s_);
     auto scratch = hwy::AllocateAligned<float>(static_cast<size_t>(WinogradScratchElems(s_, group)));
     for (int64_t tile = 0; tile < tiles; tile += group) {
       for (int64_t panel = 0; panel < panels; ++panel) {
