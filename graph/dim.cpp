@@ -66,11 +66,16 @@ bool ValueType::IsConcrete() const {
 std::string ToString(const ValueType& type) {
   const std::string tensor = std::string(DataTypeName(type.dtype)) + " " +
                              (type.has_shape ? ToString(type.shape) : "of unknown shape");
+  const std::string entries =
+      "from " + std::string(DataTypeName(type.key_type)) + " to " + std::string(DataTypeName(type.dtype));
   switch (type.kind) {
     case ValueType::Kind::kTensor:
       return tensor;
     case ValueType::Kind::kSequence:
-      return "sequence of " + std::string(DataTypeName(type.dtype));
+      return "sequence of " + (type.key_type == DataType::kUndefined ? std::string(DataTypeName(type.dtype))
+                                                                     : "maps " + entries);
+    case ValueType::Kind::kMap:
+      return "map " + entries;
     case ValueType::Kind::kOptional:
       return "optional " + tensor;
   }

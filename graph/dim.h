@@ -53,15 +53,20 @@ std::string ToString(const SymShape& shape);
 
 // The type of a value. A tensor's shape may be unknown as a whole (has_shape false).
 struct ValueType {
-  enum class Kind : uint8_t { kTensor, kSequence, kOptional };
+  enum class Kind : uint8_t { kTensor, kSequence, kOptional, kMap };
 
-  DataType dtype = DataType::kUndefined;  // of the elements, for sequences of the tensors in it
+  DataType dtype = DataType::kUndefined;  // of the elements, for sequences of the tensors in it, for maps of the values
   Kind kind = Kind::kTensor;
   bool has_shape = false;
   SymShape shape;
+  DataType key_type = DataType::kUndefined;  // of a map, or of the maps in a sequence or an optional
 
   static ValueType Of(DataType dtype, SymShape shape) {
     return {dtype, Kind::kTensor, true, std::move(shape)};
+  }
+  static ValueType MapOf(DataType key_type, DataType dtype) { return {dtype, Kind::kMap, false, {}, key_type}; }
+  static ValueType SequenceOf(DataType dtype, DataType key_type = DataType::kUndefined) {
+    return {dtype, Kind::kSequence, false, {}, key_type};
   }
   // A tensor with element type, rank and all sizes known.
   bool IsConcrete() const;

@@ -21,6 +21,10 @@ void WriteType(const ValueType& type, sluice_onnx::TypeProto* proto) {
   if (type.kind == ValueType::Kind::kOptional) proto = proto->mutable_optional_type()->mutable_elem_type();
   if (type.kind == ValueType::Kind::kSequence) proto = proto->mutable_sequence_type()->mutable_elem_type();
   if (type.dtype == DataType::kUndefined) return;
+  if (type.key_type != DataType::kUndefined) {
+    proto->mutable_map_type()->set_key_type(static_cast<int>(type.key_type));
+    proto = proto->mutable_map_type()->mutable_value_type();
+  }
   auto* tensor = proto->mutable_tensor_type();
   tensor->set_elem_type(static_cast<int>(type.dtype));
   if (!type.has_shape) return;

@@ -245,7 +245,14 @@ ValueType ReadType(const TypeProto& proto, const std::string& place) {
     return type;
   }
   if (proto.has_sparse_tensor_type()) throw Error(ErrorCode::kUnsupported, place + ": sparse tensors are not supported");
-  if (proto.has_map_type()) return type;
+  if (proto.has_map_type()) {
+    type = ReadType(proto.map_type().value_type(), place);
+    type.kind = ValueType::Kind::kMap;
+    type.has_shape = false;
+    type.shape.clear();
+    type.key_type = TypeOf(proto.map_type().key_type());
+    return type;
+  }
   if (!proto.has_tensor_type()) return type;
   const int32_t number = proto.tensor_type().elem_type();
   type.dtype = TypeOf(number);

@@ -31,6 +31,8 @@ struct Operator {
   std::string_view domain = "";
   // The same inputs always give the same outputs, and running it has no effect: it may be folded.
   bool pure = true;
+  // The standard states the distribution of the results, not the numbers: other implementations give others.
+  bool random = false;
   // The result depends on the inputs' shapes and element types alone (Shape, Size): known at planning,
   // and kernels must not touch the elements.
   bool shape_only = false;

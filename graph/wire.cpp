@@ -104,6 +104,13 @@ std::span<const std::byte> WireReader::Take(uint64_t count) {
   return taken;
 }
 
+std::vector<uint64_t> WireReader::PackedVarints(std::span<const std::byte> bytes, const std::byte* origin) {
+  WireReader reader(bytes, origin);
+  std::vector<uint64_t> numbers;
+  while (!reader.rest_.empty()) numbers.push_back(reader.Varint());
+  return numbers;
+}
+
 bool WireReader::Next(Field& field) {
   if (rest_.empty()) return false;
   const std::byte* begin = rest_.data();

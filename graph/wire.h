@@ -22,6 +22,8 @@ class WireReader {
   WireReader(std::span<const std::byte> message, const std::byte* origin) : rest_(message), origin_(origin) {}
   // False at the end.
   bool Next(Field& field);
+  // The numbers of a packed repeated field.
+  static std::vector<uint64_t> PackedVarints(std::span<const std::byte> bytes, const std::byte* origin);
 
  private:
   uint64_t Varint();

@@ -12,7 +12,11 @@ namespace sluice {
 namespace {
 
 ValueType TypeOf(const Value& value) {
-  if (value.is_sequence()) return {value.element_type(), ValueType::Kind::kSequence, false, {}};
+  if (value.is_map()) return ValueType::MapOf(value.keys().dtype(), value.element_type());
+  if (value.is_sequence()) {
+    const bool maps = !value.items().empty() && value.items()[0].is_map();
+    return ValueType::SequenceOf(value.element_type(), maps ? value.items()[0].keys().dtype() : DataType::kUndefined);
+  }
   if (value.is_none()) return {DataType::kUndefined, ValueType::Kind::kOptional, false, {}};
   return ValueType::Of(value.tensor().dtype(), ToSymShape(value.tensor().shape()));
 }

@@ -12,7 +12,12 @@ namespace {
 
 InputType TypeOf(const Value& value) {
   if (value.is_tensor()) return {ValueType::Kind::kTensor, {value.tensor().dtype(), value.tensor().shape()}};
-  if (value.is_sequence()) return {ValueType::Kind::kSequence, {value.element_type(), {}}};
+  if (value.is_map()) return {ValueType::Kind::kMap, {value.element_type(), {}}, value.keys().dtype()};
+  if (value.is_sequence()) {
+    const bool maps = !value.items().empty() && value.items()[0].is_map();
+    return {ValueType::Kind::kSequence, {value.element_type(), {}},
+            maps ? value.items()[0].keys().dtype() : DataType::kUndefined};
+  }
   return {ValueType::Kind::kOptional, {}};
 }
 

@@ -105,7 +105,12 @@ class Planner {
     ValueType& type = KnownOf(id).type;
     type = input.kind == ValueType::Kind::kTensor
                ? ValueType::Of(input.desc.dtype, ToSymShape(input.desc.shape))
-               : ValueType{input.desc.dtype, input.kind, false, {}};
+               : ValueType{input.desc.dtype, input.kind, false, {}, input.key_type};
+    // An empty sequence need not know what it would hold.
+    if (type.kind == ValueType::Kind::kSequence && type.dtype == DataType::kUndefined) {
+      type.dtype = graph_.value(id).type.dtype;
+      type.key_type = graph_.value(id).type.key_type;
+    }
     Plan::Input bound;
     if (HasBytes(type)) {
       Define(id, storage_.AddSlot(input.desc, NewBuffer(Place::Kind::kInput, index, input.desc.byte_size())));

@@ -10,7 +10,8 @@ namespace sluice {
 // What a plan is made for: one entry for each graph input.
 struct InputType {
   ValueType::Kind kind = ValueType::Kind::kTensor;  // kOptional: absent
-  TensorDesc desc;                                  // row-major; of sequences only the element type
+  TensorDesc desc;                                  // row-major; of sequences and maps only the element type
+  DataType key_type = DataType::kUndefined;         // of a map or of the maps in a sequence
 
   bool operator==(const InputType&) const = default;
 };

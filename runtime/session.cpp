@@ -6,6 +6,7 @@
 #include "graph/infer.h"
 #include "graph/operator.h"
 #include "graph/passes/pass.h"
+#include "graph/random_outputs.h"
 #include "graph/verify.h"
 #include "kernels/evaluate.h"
 #include "runtime/cpu_quota.h"
@@ -22,6 +23,8 @@ ValueInfo InfoOf(const GraphValue& value) {
   info.dtype = value.type.dtype;
   info.is_sequence = value.type.kind == ValueType::Kind::kSequence;
   info.is_optional = value.type.kind == ValueType::Kind::kOptional;
+  info.is_map = value.type.key_type != DataType::kUndefined;
+  info.key_type = value.type.key_type;
   info.has_shape = value.type.has_shape;
   for (const Dim& dim : value.type.shape) {
     info.shape.push_back(dim.value());
@@ -55,10 +58,6 @@ void OverrideInputShapes(Graph& graph, const std::map<std::string, Shape>& shape
       throw Error(ErrorCode::kInvalidArgument, "shape given for input '" + name + "', which the model does not have");
     }
     ValueType& type = graph.value(*input).type;
-    if (type.has_shape && type.shape.size() != shape.size()) {
-      throw Error(ErrorCode::kInvalidArgument, "input '" + name + "' has rank " + std::to_string(type.shape.size()) +
-                                                   ", the shape given is " + ToString(shape));
-    }
     type.has_shape = true;
     type.shape.clear();
     for (int64_t size : shape) type.shape.push_back(size < 0 ? Dim() : Dim(size));
@@ -84,11 +83,22 @@ void CheckInput(const ValueInfo& info, const Value& value) {
   const auto fail = [&](const std::string& what) {
     throw Error(ErrorCode::kInvalidArgument, "input '" + info.name + "': " + what);
   };
+  const auto check_map = [&](const Value& map, const std::string& what) {
+    if (!map.is_map()) fail(what + " is no map");
+    if (map.keys().dtype() == info.key_type && map.element_type() == info.dtype) return;
+    fail(what + " is a map from " + std::string(DataTypeName(map.keys().dtype())) + " to " +
+         std::string(DataTypeName(map.element_type())) + ", expected one from " +
+         std::string(DataTypeName(info.key_type)) + " to " + std::string(DataTypeName(info.dtype)));
+  };
   if (info.is_sequence) {
     if (!value.is_sequence()) fail("expected a sequence");
+    if (!info.is_map) return;
+    for (size_t i = 0; i < value.items().size(); ++i) check_map(value.items()[i], "item " + std::to_string(i));
     return;
   }
+  if (info.is_map) return check_map(value, "the value");
   if (value.is_sequence()) fail("expected a tensor, found a sequence");
+  if (value.is_map()) fail("expected a tensor, found a map");
   if (value.is_none()) fail("no value");
   const Tensor& tensor = value.tensor();
   if (tensor.dtype() != info.dtype) {
@@ -117,11 +127,13 @@ class Session::Impl {
     for (ValueId id : graph->inputs) inputs_.push_back(InfoOf(graph->value(id)));
     // Passes may put other values in the place of outputs; the names stay.
     for (ValueId id : graph->outputs) outputs_.push_back(InfoOf(graph->value(id)));
+    const std::vector<bool> random = RandomOutputs(*graph);
     pool_->Run([&] { Optimize(*graph, options); });
     for (size_t i = 0; i < outputs_.size(); ++i) {
       std::string name = std::move(outputs_[i].name);
       outputs_[i] = InfoOf(graph->value(graph->outputs[i]));
       outputs_[i].name = std::move(name);
+      outputs_[i].is_random = random[i];
     }
     metadata_ = graph->metadata;
     const bool fixed = std::all_of(inputs_.begin(), inputs_.end(), [](const ValueInfo& info) { return IsFixed(info); });
@@ -176,7 +188,10 @@ class Session::Impl {
     std::vector<InputType> types;
     for (size_t i = 0; i < inputs_.size(); ++i) {
       const ValueInfo& info = inputs_[i];
-      InputType type{info.is_optional ? ValueType::Kind::kOptional : ValueType::Kind::kTensor, {info.dtype, {}}};
+      InputType type{info.is_optional ? ValueType::Kind::kOptional : ValueType::Kind::kTensor,
+                     {info.dtype, {}},
+                     info.key_type};
+      if (info.is_map) type.kind = ValueType::Kind::kMap;
       if (info.is_sequence) type.kind = ValueType::Kind::kSequence;
       if (type.kind == ValueType::Kind::kTensor) {
         const auto given = shapes.find(info.name);
@@ -215,7 +230,7 @@ class Session::Impl {
   }
 
   static bool IsFixed(const ValueInfo& info) {
-    return !info.is_sequence && info.has_shape && info.dtype != DataType::kUndefined &&
+    return !info.is_sequence && !info.is_map && info.has_shape && info.dtype != DataType::kUndefined &&
            std::all_of(info.shape.begin(), info.shape.end(), [](int64_t size) { return size >= 0; });
   }
 

@@ -186,23 +186,6 @@ Tensor Tensor::Clone() const {
   return result;
 }
 
-Value Value::Sequence(std::vector<Value> items, DataType element_type) {
-  Value result;
-  if (element_type == DataType::kUndefined && !items.empty() && items[0].is_tensor()) {
-    element_type = items[0].tensor().dtype();
-  }
-  result.items_ = std::make_shared<const std::vector<Value>>(std::move(items));
-  result.element_type_ = element_type;
-  return result;
-}
-
-Value Value::Owned() const {
-  if (!items_) return tensor_.is_borrowed() ? Value(tensor_.Clone()) : *this;
-  std::vector<Value> items;
-  for (const Value& item : *items_) items.push_back(item.Owned());
-  return Sequence(std::move(items), element_type_);
-}
-
 const char* ErrorCodeName(ErrorCode code) {
   switch (code) {
     case ErrorCode::kInvalidModel:

@@ -122,23 +122,45 @@ Comparison CompareTensors(const Tensor& got, const Tensor& want, const Tolerance
   return result;
 }
 
-}  // namespace
-
-Comparison Compare(const Value& got, const Value& want, const Tolerance& tolerance) {
-  if (got.is_tensor() && want.is_tensor()) return CompareTensors(got.tensor(), want.tensor(), tolerance);
+// Of values whose tensors are compared by `tensors`.
+template <typename Tensors>
+Comparison CompareValues(const Value& got, const Value& want, const Tensors& tensors) {
+  if (got.is_tensor() && want.is_tensor()) return tensors(got.tensor(), want.tensor());
   if (got.is_none() && want.is_none()) return {};
-  if (!got.is_sequence() || !want.is_sequence() || got.items().size() != want.items().size()) {
-    return {false, 0, fmt::format("got {}, expected {}", DescribeValue(got), DescribeValue(want))};
+  const auto fail = [&] {
+    return Comparison{false, 0, fmt::format("got {}, expected {}", DescribeValue(got), DescribeValue(want))};
+  };
+  if (got.is_map() && want.is_map()) {
+    Comparison keys = CompareTensors(got.keys(), want.keys(), {});
+    if (!keys.equal) return {false, keys.largest_error, "keys: " + keys.message};
+    Comparison values = tensors(got.mapped(), want.mapped());
+    if (!values.equal) values.message = "values: " + values.message;
+    return values;
   }
+  if (!got.is_sequence() || !want.is_sequence() || got.items().size() != want.items().size()) return fail();
   Comparison result;
   for (size_t i = 0; i < want.items().size(); ++i) {
-    Comparison item = Compare(got.items()[i], want.items()[i], tolerance);
+    Comparison item = CompareValues(got.items()[i], want.items()[i], tensors);
     result.largest_error = std::max(result.largest_error, item.largest_error);
     if (item.equal || !result.equal) continue;
     result.equal = false;
     result.message = fmt::format("item {}: {}", i, item.message);
   }
   return result;
+}
+
+}  // namespace
+
+Comparison Compare(const Value& got, const Value& want, const Tolerance& tolerance) {
+  return CompareValues(
+      got, want, [&](const Tensor& a, const Tensor& b) { return CompareTensors(a, b, tolerance); });
+}
+
+Comparison CompareKinds(const Value& got, const Value& want) {
+  return CompareValues(got, want, [](const Tensor& a, const Tensor& b) {
+    if (a.dtype() == b.dtype() && a.shape() == b.shape()) return Comparison();
+    return Comparison{false, 0, fmt::format("got {}, expected {}", DescribeValue(a), DescribeValue(b))};
+  });
 }
 
 }  // namespace sluice::tools

@@ -27,5 +27,7 @@ struct Comparison {
 };
 
 Comparison Compare(const Value& got, const Value& want, const Tolerance& tolerance);
+// Types and shapes alone, for outputs of which nobody can state the elements (ValueInfo::is_random).
+Comparison CompareKinds(const Value& got, const Value& want);
 
 }  // namespace sluice::tools

@@ -49,6 +49,10 @@ Shape PlaceOf(int64_t index, const Shape& shape) {
 
 std::string DescribeValue(const Value& value) {
   if (value.is_none()) return "none";
+  if (value.is_map()) {
+    return fmt::format("map of {} ({} to {})", value.keys().num_elements(), DataTypeName(value.keys().dtype()),
+                       DataTypeName(value.element_type()));
+  }
   if (value.is_sequence()) {
     return fmt::format("sequence of {} ({})", value.items().size(), DataTypeName(value.element_type()));
   }

@@ -72,7 +72,7 @@ void PrintPlan(const Session& session) {
   std::map<std::string, Shape> shapes;
   std::string assumed;
   for (const ValueInfo& info : session.inputs()) {
-    if (info.is_sequence || !info.has_shape) {
+    if (info.is_sequence || info.is_map || !info.has_shape) {
       fmt::print("plan        none: input '{}' is {}\n", info.name, DescribeInfo(info));
       return;
     }

@@ -134,8 +134,10 @@ std::string ListValues(const std::vector<ValueInfo>& values) {
 
 std::string DescribeInfo(const ValueInfo& info) {
   std::string text(DataTypeName(info.dtype));
+  if (info.is_map) text = fmt::format("map{} from {} to {}", info.is_sequence ? "s" : "", DataTypeName(info.key_type), text);
   if (info.is_sequence) text = "sequence of " + text;
   if (info.is_optional) text = "optional " + text;
+  if (info.is_map) return text;
   if (!info.has_shape) return text + (info.is_sequence ? "" : " of any shape");
   text += " [";
   for (size_t i = 0; i < info.shape.size(); ++i) {
@@ -158,7 +160,8 @@ Shape ConcreteShape(const ValueInfo& info, bool* opened) {
 
 ValueType::Kind FileKindOf(const ValueInfo& info) {
   if (info.is_optional) return ValueType::Kind::kOptional;
-  return info.is_sequence ? ValueType::Kind::kSequence : ValueType::Kind::kTensor;
+  if (info.is_sequence) return ValueType::Kind::kSequence;
+  return info.is_map ? ValueType::Kind::kMap : ValueType::Kind::kTensor;
 }
 
 Value ReadInput(const std::string& path, const ValueInfo& info, const PictureOptions& picture, bool* was_picture) {
@@ -178,7 +181,7 @@ Value ReadInput(const std::string& path, const ValueInfo& info, const PictureOpt
 }
 
 Value Noise(const ValueInfo& info, uint64_t seed) {
-  if (info.is_sequence || !info.has_shape) {
+  if (info.is_sequence || info.is_map || !info.has_shape) {
     Fail(fmt::format("input '{}' is {}: give it with --input, it cannot be made up", info.name,
                      DescribeInfo(info)));
   }

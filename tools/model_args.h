@@ -51,16 +51,16 @@ std::string DescribeInfo(const ValueInfo& info);
 // The declared shape with 1 for every open size; `opened` tells whether there was one.
 Shape ConcreteShape(const ValueInfo& info, bool* opened = nullptr);
 
-// How a file of this value is encoded: as a TensorProto, SequenceProto or OptionalProto.
+// How a file of this value is encoded: as a TensorProto, SequenceProto, OptionalProto or MapProto.
 ValueType::Kind FileKindOf(const ValueInfo& info);
 
-// Values for an input from a file: .npy, a picture (PNG, JPEG) or .pb (ONNX TensorProto, SequenceProto
-// or OptionalProto as the input's type asks); the content decides. Throws Error that names the file.
+// Values for an input from a file: .npy, a picture (PNG, JPEG) or .pb (ONNX TensorProto, SequenceProto,
+// OptionalProto or MapProto as the input's type asks); the content decides. Throws Error that names the file.
 Value ReadInput(const std::string& path, const ValueInfo& info, const PictureOptions& picture, bool* was_picture);
 
 // Made-up values: floats and complex numbers from a normal distribution, 0 and 1 for integers and
 // booleans (valid as indices almost anywhere), "a" or "b" for strings. The same seed gives the same
-// values on every machine. Throws Error{kInvalidArgument} for sequences and unknown ranks.
+// values on every machine. Throws Error{kInvalidArgument} for sequences, maps and unknown ranks.
 Value Noise(const ValueInfo& info, uint64_t seed);
 
 // Noise for every input, with different seeds.

@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include "sluice/session.h"
 #include "tools/elements.h"
@@ -26,6 +27,23 @@ struct Options {
 };
 
 [[noreturn]] void Fail(const std::string& message) { throw Error(ErrorCode::kInvalidArgument, message); }
+
+using Json = nlohmann::ordered_json;
+constexpr auto kReplaceBadUtf8 = Json::error_handler_t::replace;
+
+// An object; JSON's keys are strings, so whole numbers are written in digits.
+Json MapToJson(const Value& map) {
+  using Types = TypeList<int64_t, std::string, float, double>;
+  Json json = Json::object();
+  Dispatch(Types(), map.keys().dtype(), [&](auto key_tag) {
+    const auto keys = map.keys().values<typename decltype(key_tag)::type>();
+    Dispatch(Types(), map.element_type(), [&](auto tag) {
+      const auto values = map.mapped().values<typename decltype(tag)::type>();
+      for (size_t i = 0; i < keys.size(); ++i) json[fmt::format("{}", keys[i])] = values[i];
+    });
+  });
+  return json;
+}
 
 // Fills what --input leaves out with noise, and says so.
 NamedValues GatherInputs(const Options& options, const Session& session) {
@@ -57,15 +75,26 @@ void PrintValue(const std::string& name, const Value& value) {
     }
     if (summary.nans > 0) line += fmt::format(", {} NaN", summary.nans);
   }
+  if (value.is_map()) line += fmt::format(": {}", MapToJson(value).dump(-1, ' ', false, kReplaceBadUtf8));
   fmt::print("{}\n", line);
   if (!value.is_sequence()) return;
   for (size_t i = 0; i < value.items().size(); ++i) PrintValue(fmt::format("  {}[{}]", name, i), value.items()[i]);
 }
 
-// One .npy for each tensor; the items of a sequence are numbered.
+void WriteJson(const std::string& dir, const std::string& name, const Json& json, std::set<std::string>& taken) {
+  WriteFile(fmt::format("{}/{}.json", dir, SafeFileName(name, taken)), json.dump(2, ' ', false, kReplaceBadUtf8) + "\n");
+}
+
+// One .npy for each tensor; the items of a sequence are numbered. A .json for a map or a sequence of maps.
 void WriteValue(const std::string& dir, const std::string& name, const Value& value, std::set<std::string>& taken) {
   if (value.is_tensor()) WriteNpy(fmt::format("{}/{}.npy", dir, SafeFileName(name, taken)), value.tensor());
+  if (value.is_map()) WriteJson(dir, name, MapToJson(value), taken);
   if (!value.is_sequence()) return;
+  if (!value.items().empty() && value.items()[0].is_map()) {
+    Json maps = Json::array();
+    for (const Value& item : value.items()) maps.push_back(MapToJson(item));
+    return WriteJson(dir, name, maps, taken);
+  }
   for (size_t i = 0; i < value.items().size(); ++i) {
     WriteValue(dir, fmt::format("{}_{}", name, i), value.items()[i], taken);
   }

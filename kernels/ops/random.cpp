@@ -181,6 +181,7 @@ Operator Define(std::string_view name, int first_version, int inputs, void (*inf
           .infer = infer,
           .kernels = {kernel},
           .pure = false,
+          .random = true,
           .types = "float, double, float16, bfloat16"};
 }
 

@@ -10,8 +10,6 @@
 namespace sluice {
 namespace {
 
-ValueType SequenceOf(DataType type) { return {type, ValueType::Kind::kSequence, false, {}}; }
-
 class SequenceKernel : public Kernel {
  public:
   void Prepare(PrepareContext& ctx) override {
@@ -252,12 +250,18 @@ class HasElementKernel : public SequenceKernel {
   }
 };
 
-void InferItem(InferContext& ctx) { ctx.SetUnknownShape(0, ctx.dtype(0)); }
-void InferSequence(InferContext& ctx) { ctx.SetOutput(0, SequenceOf(ctx.dtype(0))); }
+void InferItem(InferContext& ctx) {
+  const DataType key = ctx.input(0).key_type;
+  if (key == DataType::kUndefined) return ctx.SetUnknownShape(0, ctx.dtype(0));
+  ctx.SetOutput(0, ValueType::MapOf(key, ctx.dtype(0)));
+}
+void InferSequence(InferContext& ctx) {
+  ctx.SetOutput(0, ValueType::SequenceOf(ctx.dtype(0), ctx.input(0).key_type));
+}
 void InferMap(InferContext& ctx) {
   const Graph& body = *ctx.attrs().Subgraph("body");
   for (size_t i = 0; i < body.outputs.size(); ++i)
-    ctx.SetOutput(static_cast<int>(i), SequenceOf(body.value(body.outputs[i]).type.dtype));
+    ctx.SetOutput(static_cast<int>(i), ValueType::SequenceOf(body.value(body.outputs[i]).type.dtype));
 }
 void InferOptional(InferContext& ctx) {
   ctx.SetOutput(
@@ -283,7 +287,7 @@ const Operator kEmpty = {
     .max_inputs = 0,
     .infer =
         [](InferContext& ctx) {
-          ctx.SetOutput(0, SequenceOf(static_cast<DataType>(ctx.attrs().Int("dtype", 1))));
+          ctx.SetOutput(0, ValueType::SequenceOf(static_cast<DataType>(ctx.attrs().Int("dtype", 1))));
         },
     .kernels = {&Make<EmptyKernel>},
     .types = "any",
@@ -300,7 +304,7 @@ const Operator kInsert = {
     .versions = {11},
     .min_inputs = 2,
     .max_inputs = 3,
-    .infer = [](InferContext& ctx) { ctx.SetOutput(0, SequenceOf(ctx.dtype(1))); },
+    .infer = [](InferContext& ctx) { ctx.SetOutput(0, ValueType::SequenceOf(ctx.dtype(1))); },
     .kernels = {&Make<InsertKernel>},
     .types = "any",
 };

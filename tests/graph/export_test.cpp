@@ -44,6 +44,24 @@ TEST(Export, OutputsThatAreInputsOrTheSameValueGetANode) {
   EXPECT_EQ(again->num_nodes(), 4u);
 }
 
+TEST(Export, KeepsTypesThatAreNoTensors) {
+  Graph graph;
+  GraphBuilder build(graph, 17);
+  const ValueType types[] = {ValueType::MapOf(DataType::kInt64, DataType::kString),
+                             ValueType::SequenceOf(DataType::kFloat, DataType::kString),
+                             ValueType::SequenceOf(DataType::kBool)};
+  for (const ValueType& type : types) {
+    graph.inputs.push_back(graph.AddValue("x" + std::to_string(graph.inputs.size()), type));
+    graph.outputs.push_back(build.Op("Identity", {graph.inputs.back()}));
+  }
+  const auto again = Reimport(graph);
+  const char* texts[] = {"map from int64 to string", "sequence of maps from string to float", "sequence of bool"};
+  for (size_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(ToString(again->value(again->inputs[i]).type), texts[i]);
+    EXPECT_EQ(ToString(again->value(again->outputs[i]).type), texts[i]);
+  }
+}
+
 TEST(Export, SameNamesAreToldApart) {
   Graph graph;
   GraphBuilder build(graph, 17);

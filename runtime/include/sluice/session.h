@@ -24,7 +24,7 @@ struct SessionOptions {
   std::vector<std::string> disabled_passes;
   // False: no pass at all; the model runs as it is written.
   bool passes = true;
-  // Sizes that replace those that the model declares for an input: name -> shape, -1 leaves one open.
+  // Shapes that replace those that the model declares for an input: name -> shape, -1 leaves a size open.
   std::map<std::string, Shape> input_shapes;
   // Plans are made per combination of input shapes; at most this many are kept, the oldest goes first.
   int max_plans = 16;
@@ -42,6 +42,12 @@ struct ValueInfo {
   bool is_sequence = false;
   // May be absent, and may be a sequence though is_sequence is false.
   bool is_optional = false;
+  // A map from key_type to dtype, or with is_sequence a sequence of those.
+  bool is_map = false;
+  DataType key_type = DataType::kUndefined;
+  // An output that depends on an operator of which the standard states the distribution, not the numbers: other
+  // implementations give others.
+  bool is_random = false;
 };
 
 // What one step of the last plan cost, over all runs so far.

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -119,29 +120,70 @@ Tensor Tensor::From(const Shape& shape, std::span<const T> values) {
   return result;
 }
 
-// What flows between operators: a tensor, a sequence of values, or nothing (an absent optional).
+// What flows between operators: a tensor, a sequence of values, a map, or nothing (an absent optional).
 class Value {
  public:
   Value() = default;
   Value(Tensor tensor) : tensor_(std::move(tensor)) {}  // NOLINT: a tensor is a value
   static Value Sequence(std::vector<Value> items, DataType element_type = DataType::kUndefined);
+  // values[i] belongs to keys[i]; sorted by key where they are not. Keys are int64 or string [n], values float,
+  // double, int64 or string [n]. Throws Error{kInvalidArgument} for anything else and for a key that is there twice.
+  static Value Map(Tensor keys, Tensor values);
+  // The same of a map of the standard library.
+  template <typename K, typename V>
+  static Value Map(const std::map<K, V>& map);
 
-  bool is_none() const { return !items_ && tensor_.empty(); }
+  bool is_none() const { return !items_ && !map_ && tensor_.empty(); }
   bool is_tensor() const { return !tensor_.empty(); }
   bool is_sequence() const { return items_ != nullptr; }
+  bool is_map() const { return map_ != nullptr; }
   const Tensor& tensor() const { return tensor_; }
   Tensor& tensor() { return tensor_; }
   // Requires is_sequence().
   const std::vector<Value>& items() const { return *items_; }
   // The same value with every borrowed tensor in it copied, so that it may be kept.
   Value Owned() const;
-  // Element type of a sequence's tensors, known even when it is empty; kUndefined if not stated.
+  // Element type of a sequence's tensors or of the values of its maps, known even when it is empty; kUndefined
+  // if not stated.
   DataType element_type() const { return element_type_; }
+  // Require is_map(): the keys in ascending order, and the value of each.
+  const Tensor& keys() const { return map_->keys; }
+  const Tensor& mapped() const { return map_->mapped; }
+  // Requires is_map(). Throws Error{kInvalidArgument} unless K and V are the types of its keys and values.
+  template <typename K, typename V>
+  std::map<K, V> ToMap() const;
 
  private:
+  struct Entries {
+    Tensor keys, mapped;
+  };
+  void CheckMapOf(DataType key, DataType mapped) const;
+
   Tensor tensor_;
   std::shared_ptr<const std::vector<Value>> items_;
+  std::shared_ptr<const Entries> map_;
   DataType element_type_ = DataType::kUndefined;
 };
+
+template <typename K, typename V>
+Value Value::Map(const std::map<K, V>& map) {
+  const Shape shape = {static_cast<int64_t>(map.size())};
+  Tensor keys(DataTypeOf<K>::value, shape), mapped(DataTypeOf<V>::value, shape);
+  size_t i = 0;
+  for (const auto& [key, value] : map) {
+    keys.mutable_values<K>()[i] = key;
+    mapped.mutable_values<V>()[i++] = value;
+  }
+  return Map(std::move(keys), std::move(mapped));
+}
+
+template <typename K, typename V>
+std::map<K, V> Value::ToMap() const {
+  CheckMapOf(DataTypeOf<K>::value, DataTypeOf<V>::value);
+  std::map<K, V> map;
+  for (size_t i = 0; i < keys().template values<K>().size(); ++i)
+    map.emplace_hint(map.end(), keys().template values<K>()[i], mapped().template values<V>()[i]);
+  return map;
+}
 
 }  // namespace sluice
