@@ -242,6 +242,37 @@ TEST_F(Command, TestsWithTheTolerancesGiven) {
   EXPECT_EQ(Sluice({"test", Path("cases"), "--strict"}).status, 1);
 }
 
+TEST_F(Command, TestsWithTheShapesOfTheData) {
+  // The model declares [2], the data are [1, 3].
+  WriteCase("other_shape", Model({{"Relu", {"x"}, {"y"}}}, {{"x", 1, {"2"}}}, {{"y", 1, {"2"}}}), {0, 2, 3});
+  Outcome outcome = Sluice({"test", Path("cases")});
+  EXPECT_EQ(outcome.status, 0) << outcome.out;
+  EXPECT_EQ(outcome.out, "1 passed, 0 failed, 0 skipped\n");
+  // Data of another type than declared still fail.
+  WriteCase("other_type", Model({{"Relu", {"x"}, {"y"}}}, {{"x", 11, {"1", "3"}}}, {{"y", 11, {"1", "3"}}}), {0, 2, 3});
+  outcome = Sluice({"test", Path("cases")});
+  EXPECT_EQ(outcome.status, 1) << outcome.out;
+  EXPECT_NE(outcome.out.find("expected double, found float"), std::string::npos) << outcome.out;
+}
+
+TEST_F(Command, TestsRandomOutputsByTypeAndShape) {
+  const auto model = [](const std::string& random) {
+    return Model({{random, {"x"}, {"r"}}, {"Relu", {"r"}, {"y"}}}, {{"x", 1, {"1", "3"}}}, {{"y", 1, {"1", "3"}}});
+  };
+  WriteCase("random", model("RandomUniformLike"), {5, 6, 7});
+  Outcome outcome = Sluice({"test", Path("cases"), "--verbose", "--json", Path("r.json")});
+  EXPECT_EQ(outcome.status, 0) << outcome.out;
+  EXPECT_NE(outcome.out.find("random (random: type and shape; "), std::string::npos) << outcome.out;
+  EXPECT_TRUE(json::parse(Slurp(Path("r.json")))["cases"][0]["random"].get<bool>());
+  // The shape does count, and so do the elements of everything else.
+  Spill(Path("cases/random/test_data_set_0/output_0.pb"), FloatTensor({3}, {0, 0, 0}));
+  outcome = Sluice({"test", Path("cases")});
+  EXPECT_EQ(outcome.status, 1);
+  EXPECT_NE(outcome.out.find("got float [1, 3], expected float [3]"), std::string::npos) << outcome.out;
+  WriteCase("random", model("Neg"), {5, 6, 7});
+  EXPECT_EQ(Sluice({"test", Path("cases")}).status, 1);
+}
+
 TEST_F(Command, TestKnowsFailures) {
   WriteCase("wrong", Slurp(model_), {0, 2.5f, 3});
   WriteCase("right", Slurp(model_), {0, 2, 3});
