@@ -318,26 +318,5 @@ TEST(Linear, RegressorAndClassifier) {
   ExpectRefused({"LinearClassifier", 1, {{"coefficients", Floats{1, 1}}}, {x}, 2, kMl}, "expected one of");
 }
 
-TEST(Linear, SvmRegressor) {
-  const Tensor x = F({1, 2}, {1, 2});
-  const auto run = [&](const char* kernel) {
-    return Ml("SVMRegressor", 1,
-              {{"kernel_type", std::string(kernel)},
-               {"kernel_params", Floats{0.5f, 1, 2}},
-               {"n_supports", int64_t{2}},
-               {"support_vectors", Floats{1, 0, 0, 2}},
-               {"coefficients", Floats{2, -1}},
-               {"rho", Floats{3}}},
-              {x})[0];
-  };
-  ExpectTensor(run("LINEAR"), F({1, 1}, {3 + 2 * 1 - 4}));
-  ExpectTensor(run("POLY"), F({1, 1}, {3 + 2 * 2.25f - 9}));
-  ExpectTensor(run("RBF"), F({1, 1}, {3 + 2 * std::exp(-2.0f) - std::exp(-0.5f)}));
-  ExpectTensor(run("SIGMOID"), F({1, 1}, {3 + 2 * std::tanh(1.5f) - std::tanh(3.0f)}));
-  ExpectTensor(Ml("SVMRegressor", 1,
-                  {{"coefficients", Floats{1, 2}}, {"rho", Floats{-6}}, {"one_class", int64_t{1}}}, {x})[0],
-               F({1, 1}, {-1}));
-}
-
 }  // namespace
 }  // namespace sluice::test
