@@ -1,6 +1,6 @@
 #include "graph/import_functions.h"
 
-#include <set>
+#include <algorithm>
 
 #include "sluice/error.h"
 
@@ -14,6 +14,7 @@ using sluice_onnx::NodeProto;
 
 constexpr int kMaxDepth = 64;
 constexpr int64_t kMaxNodes = 1'000'000;
+constexpr int64_t kMaxCopiedBytes = int64_t{1} << 30;
 
 std::string Normal(const std::string& domain) { return domain == "ai.onnx" ? "" : domain; }
 
@@ -34,6 +35,7 @@ class Call {
       const auto [entry, added] = names_.emplace(function.output(i), call.output(i));
       if (!added) passed_through_.emplace_back(entry->second, call.output(i));
     }
+    for (const AttributeProto& attribute : function.attribute_proto()) attributes_[attribute.name()] = &attribute;
     for (const AttributeProto& attribute : call.attribute()) attributes_[attribute.name()] = &attribute;
   }
 
@@ -61,7 +63,7 @@ class Call {
     for (AttributeProto& attribute : *node.mutable_attribute()) {
       if (!attribute.ref_attr_name().empty()) {
         const auto given = attributes_.find(attribute.ref_attr_name());
-        if (given == attributes_.end()) continue;  // absent at the call: absent here
+        if (given == attributes_.end()) continue;  // absent at the call and without default: absent here
         std::string name = attribute.name();
         attribute = *given->second;
         attribute.set_name(name);
@@ -107,39 +109,91 @@ OpsetMap ReadOpsets(const google::protobuf::RepeatedPtrField<sluice_onnx::Operat
   return opsets;
 }
 
+namespace {
+
+// Calls fn(node) for all nodes, those of nested graphs included.
+template <typename Nodes, typename Fn>
+void ForEachNode(const Nodes& nodes, const Fn& fn) {
+  for (const NodeProto& node : nodes) {
+    fn(node);
+    for (const AttributeProto& attribute : node.attribute()) {
+      if (attribute.has_g()) ForEachNode(attribute.g().node(), fn);
+      for (const GraphProto& graph : attribute.graphs()) ForEachNode(graph.node(), fn);
+    }
+  }
+}
+
+}  // namespace
+
 FunctionInliner::FunctionInliner(const sluice_onnx::ModelProto& model) {
   for (const FunctionProto& function : model.functions()) {
-    functions_[{Normal(function.domain()), function.name()}] = {
-        &function, std::make_shared<const OpsetMap>(ReadOpsets(function.opset_import()))};
+    const bool added =
+        functions_
+            .emplace(Key(Normal(function.domain()), function.name(), function.overload()),
+                     Function{&function, std::make_shared<const OpsetMap>(ReadOpsets(function.opset_import()))})
+            .second;
+    if (!added) throw Error(ErrorCode::kInvalidModel, "function '" + function.name() + "' is there twice");
   }
+  for (auto& [key, function] : functions_) CallDepth(function, 0);
+}
+
+FunctionInliner::Key FunctionInliner::KeyOf(const NodeProto& node) {
+  return {Normal(node.domain()), node.op_type(), node.overload()};
+}
+
+int FunctionInliner::CallDepth(Function& function, int callers) {
+  const std::string& name = function.proto->name();
+  if (function.checking) throw Error(ErrorCode::kInvalidModel, "function '" + name + "' calls itself");
+  const auto check_depth = [&] {
+    if (callers + function.depth > kMaxDepth) {
+      throw Error(ErrorCode::kInvalidModel, "function '" + name + "': calls are nested more than " +
+                                                std::to_string(kMaxDepth) + " deep");
+    }
+  };
+  if (function.depth == 0) {
+    function.checking = true;
+    int deepest = 0;
+    check_depth();
+    ForEachNode(function.proto->node(), [&](const NodeProto& node) {
+      const auto called = functions_.find(KeyOf(node));
+      if (called != functions_.end()) deepest = std::max(deepest, CallDepth(called->second, callers + 1));
+    });
+    function.depth = 1 + deepest;
+    function.checking = false;
+  }
+  check_depth();
+  return function.depth;
 }
 
 std::vector<SourceNode> FunctionInliner::Expand(const google::protobuf::RepeatedPtrField<NodeProto>& nodes,
                                                 const std::shared_ptr<const OpsetMap>& opsets) {
   std::vector<SourceNode> out;
   out.reserve(static_cast<size_t>(nodes.size()));
-  for (const NodeProto& node : nodes) ExpandNode({&node, opsets, nullptr}, 0, out);
+  for (const NodeProto& node : nodes) ExpandNode({&node, opsets, nullptr}, out);
   return out;
 }
 
-void FunctionInliner::ExpandNode(SourceNode node, int depth, std::vector<SourceNode>& out) {
+void FunctionInliner::ExpandNode(SourceNode node, std::vector<SourceNode>& out) {
   if (++nodes_ > kMaxNodes) {
     throw Error(ErrorCode::kInvalidModel, "the model has more than " + std::to_string(kMaxNodes) + " nodes");
   }
-  const auto found = functions_.find({Normal(node.proto->domain()), node.proto->op_type()});
+  const auto found = functions_.find(KeyOf(*node.proto));
   if (found == functions_.end()) {
     out.push_back(std::move(node));
     return;
-  }
-  if (depth > kMaxDepth) {
-    throw Error(ErrorCode::kInvalidModel, "function '" + node.proto->op_type() + "' calls itself or is nested too deeply");
   }
   const Function& function = found->second;
   Call call(*function.proto, *node.proto, "function" + std::to_string(++calls_) + "/");
   for (const NodeProto& inner : function.proto->node()) {
     SourceNode copy{nullptr, function.opsets, call.Instantiate(inner)};
+    copied_bytes_ += static_cast<int64_t>(copy.owned->ByteSizeLong());
+    if (copied_bytes_ > kMaxCopiedBytes) {
+      throw Error(ErrorCode::kInvalidModel, "function '" + found->second.proto->name() +
+                                                "': functions take more than " + std::to_string(kMaxCopiedBytes) +
+                                                " bytes where they are called");
+    }
     copy.proto = copy.owned.get();
-    ExpandNode(std::move(copy), depth + 1, out);
+    ExpandNode(std::move(copy), out);
   }
   for (const auto& [from, to] : call.passed_through()) {
     auto identity = std::make_unique<NodeProto>();
