@@ -52,6 +52,53 @@ TEST(Random, UniformStaysInItsRange) {
   EXPECT_NEAR(m.variance, 16.0 / 12, 2 * kSigmas);
 }
 
+// The largest distance between the distribution function of the sample and `cdf` (Kolmogorov-Smirnov).
+template <typename Cdf>
+double Distance(const Tensor& x, const Cdf& cdf) {
+  std::vector<double> sorted(x.values<double>().begin(), x.values<double>().end());
+  std::sort(sorted.begin(), sorted.end());
+  double distance = 0;
+  const auto n = static_cast<double>(sorted.size());
+  for (size_t i = 0; i < sorted.size(); ++i) {
+    const double at = cdf(sorted[i]);
+    distance = std::max({distance, at - static_cast<double>(i) / n, static_cast<double>(i + 1) / n - at});
+  }
+  return distance;
+}
+
+TEST(Random, DistributionsAreThoseStated) {
+  // A true sample passes 1.95 / sqrt(n) once in a thousand; the seeds are fixed, so a run cannot differ.
+  const double limit = 1.95 / std::sqrt(400000.0);
+  for (float seed : {0.0f, 1.0f, -3.5f, 1e30f}) {
+    const Attrs attrs = With({{"shape", kLarge}, {"dtype", int64_t{11}}}, seed);
+    EXPECT_LT(Distance(Draw("RandomUniform", 1, attrs), [](double x) { return x; }), limit) << seed;
+    const auto normal = [](double x) { return std::erfc(-x / std::sqrt(2.0)) / 2; };
+    EXPECT_LT(Distance(Draw("RandomNormal", 1, attrs), normal), limit) << seed;
+  }
+}
+
+// sum (found - expected)^2 / expected, less its mean, in standard deviations.
+double ChiSquare(const std::vector<int64_t>& counts, const std::vector<double>& expected) {
+  double sum = 0;
+  for (size_t i = 0; i < counts.size(); ++i)
+    sum += std::pow(static_cast<double>(counts[i]) - expected[i], 2) / expected[i];
+  const auto freedom = static_cast<double>(counts.size() - 1);
+  return (sum - freedom) / std::sqrt(2 * freedom);
+}
+
+TEST(Random, CellsOfPairsAreFilledEvenly) {
+  const Tensor x = Draw("RandomUniform", 1, With({{"shape", kLarge}}, 11));
+  // Neighbours as points of a square of 20 x 20 cells.
+  std::vector<int64_t> cells(400);
+  for (size_t i = 0; i < 400000; i += 2) {
+    const auto column = static_cast<size_t>(x.values<float>()[i] * 20),
+               row = static_cast<size_t>(x.values<float>()[i + 1] * 20);
+    ++cells[std::min<size_t>(row, 19) * 20 + std::min<size_t>(column, 19)];
+  }
+  const double off = ChiSquare(cells, std::vector<double>(400, 500.0));
+  EXPECT_LT(std::abs(off), 4);
+}
+
 TEST(Random, NeighboursAreIndependent) {
   const Tensor x = Draw("RandomNormal", 1, With({{"shape", kLarge}}, 5));
   const auto v = x.values<float>();
@@ -105,6 +152,46 @@ TEST(Random, MultinomialDrawsByProbability) {
   EXPECT_NEAR(counts[1][0], 0.5, kSigmas);
   EXPECT_EQ(counts[1][1], 0);
   EXPECT_EQ(Draw("Multinomial", 7, {}, {logits}).dtype(), DataType::kInt32);
+}
+
+TEST(Random, MultinomialFillsItsClasses) {
+  Tensor logits(DataType::kDouble, {1, 50});
+  std::vector<double> expected(50);
+  double sum = 0;
+  for (size_t i = 0; i < 50; ++i) {
+    const double logit = std::sin(static_cast<double>(i)) * 2;
+    logits.mutable_values<double>()[i] = logit + 300;
+    sum += expected[i] = std::exp(logit);
+  }
+  for (double& count : expected) count *= 400000 / sum;
+  const Tensor x = Draw("Multinomial", 22, With({{"sample_size", int64_t{400000}}}, 6), {logits});
+  std::vector<int64_t> counts(50);
+  for (int32_t drawn : x.values<int32_t>()) ++counts.at(static_cast<size_t>(drawn));
+  EXPECT_LT(std::abs(ChiSquare(counts, expected)), 4);
+}
+
+TEST(Random, DropoutKeepsTheMean) {
+  Tensor ones(DataType::kFloat, {400000});
+  for (float& value : ones.mutable_values<float>()) value = 1;
+  const Tensor ratio = F({}, {0.25f}), training = Make<bool>({}, {true});
+  const OpCase c = {"Dropout", 13, {{"seed", int64_t{5}}}, {ones, ratio, training}, 2};
+  const auto out = RunOp(c);
+  int64_t kept = 0;
+  for (size_t i = 0; i < 400000; ++i) {
+    const bool keep = out[1].tensor().values<bool>()[i];
+    ASSERT_EQ(out[0].tensor().values<float>()[i], keep ? 1 / 0.75f : 0.0f);
+    kept += keep;
+  }
+  EXPECT_NEAR(static_cast<double>(kept) / 400000, 0.75, kSigmas * std::sqrt(0.75 * 0.25));
+  ExpectTensor(RunOp(c)[0], out[0].tensor());
+  // Without a seed runs differ; outside training and with a ratio of 0 everything stays.
+  const auto other = [&](const Tensor& share, const Tensor& train) {
+    return RunOp({"Dropout", 13, {}, {ones, share, train}, 2})[0].tensor();
+  };
+  const Tensor first = other(ratio, training), second = other(ratio, training);
+  EXPECT_FALSE(std::equal(first.values<float>().begin(), first.values<float>().end(), second.values<float>().begin()));
+  ExpectTensor(other(ratio, Make<bool>({}, {false})), ones);
+  ExpectTensor(other(F({}, {0}), training), ones);
 }
 
 TEST(Random, Refuses) {
