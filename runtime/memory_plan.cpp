@@ -95,6 +95,11 @@ class Reachability {
     }
   }
   bool Reaches(size_t from, size_t to) const { return bits_[from * words_ + to / 64] >> (to % 64) & 1; }
+  // Whether `to` is reached from one of `steps`.
+  bool AnyReaches(std::span<const int> steps, int to) const {
+    return std::any_of(steps.begin(), steps.end(),
+                       [&](int from) { return Reaches(static_cast<size_t>(from), static_cast<size_t>(to)); });
+  }
 
  private:
   void Absorb(size_t from, size_t to) {
@@ -192,6 +197,24 @@ std::vector<Edge> OverlapEdges(std::span<const Lifetime> buffers, const MemoryPl
                           [](Edge a, Edge b) { return a.from == b.from && a.to == b.to; }),
               edges.end());
   return edges;
+}
+
+void DropImpliedEdges(std::span<std::vector<int>> successors) {
+  for (std::vector<int>& next : successors) {
+    std::sort(next.begin(), next.end());
+    next.erase(std::unique(next.begin(), next.end()), next.end());
+  }
+  if (successors.size() > kMaxReachability) return;
+  const std::vector<std::vector<int>> all(successors.begin(), successors.end());
+  const Reachability reached(all);
+  for (std::vector<int>& next : successors) {
+    // Ascending, so whoever leads to a successor comes before it.
+    size_t kept = 0;
+    for (size_t i = 0; i < next.size(); ++i) {
+      if (!reached.AnyReaches({next.data(), kept}, next[i])) next[kept++] = next[i];
+    }
+    next.resize(kept);
+  }
 }
 
 }  // namespace sluice

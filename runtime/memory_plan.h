@@ -46,4 +46,8 @@ std::vector<Edge> OverlapEdges(std::span<const Lifetime> buffers, const MemoryPl
                                std::span<const Accesses> accesses,
                                std::span<const std::vector<int>> successors);
 
+// Sorts every step's successors and leaves out those that another of them leads to: each edge that stays costs every run
+// an atomic operation.
+void DropImpliedEdges(std::span<std::vector<int>> successors);
+
 }  // namespace sluice

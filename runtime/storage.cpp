@@ -93,8 +93,9 @@ bool Storage::Join(int whole, std::span<const Part> parts) {
 }
 
 void Storage::AddOrderAfterTree(int buffer, int step) {
-  const Buffer& record = buffers_[static_cast<size_t>(buffer)];
-  for (int earlier : record.accesses) {
+  Buffer& record = buffers_[static_cast<size_t>(buffer)];
+  for (; record.ordered < record.accesses.size(); ++record.ordered) {
+    const int earlier = record.accesses[record.ordered];
     if (earlier != step) successors_[static_cast<size_t>(earlier)].push_back(step);
   }
   for (int child : record.children) AddOrderAfterTree(child, step);
@@ -175,10 +176,9 @@ void Storage::Finish(Plan& plan) const {
   for (const Edge& edge : OverlapEdges(lifetimes, memory, accesses, successors_)) {
     successors[static_cast<size_t>(edge.from)].push_back(edge.to);
   }
+  DropImpliedEdges(successors);
   for (size_t i = 0; i < plan.steps.size(); ++i) {
     std::vector<int>& next = successors[i];
-    std::sort(next.begin(), next.end());
-    next.erase(std::unique(next.begin(), next.end()), next.end());
     for (int step : next) ++plan.steps[static_cast<size_t>(step)].dependencies;
     plan.steps[i].successors = std::move(next);
   }

@@ -68,6 +68,7 @@ class Storage {
     int parent = kNone;  // the buffer of which this one is a part, from `offset` on
     int64_t offset = 0;
     std::vector<int> accesses;  // ascending; without those of parent and children
+    size_t ordered = 0;         // so many of them are before some later one by an order edge
     std::vector<int> children;
   };
   struct SlotRecord {

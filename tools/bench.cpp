@@ -1,12 +1,13 @@
 // sluice bench: how long a model takes, and where.
+#include <fmt/format.h>
 #include <sys/resource.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
-
-#include <CLI/CLI.hpp>
-#include <fmt/format.h>
+#include <future>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "sluice/session.h"
 #include "tools/elements.h"
@@ -24,6 +25,7 @@ struct Options {
   ModelOptions model;
   double seconds = 3;
   int warmup = 3;
+  int requests = 1;
   int top = 10;
   std::string json;
   std::string profile;
@@ -32,7 +34,7 @@ struct Options {
 struct Timing {
   double load_ms = 0;  // plan included
   double plan_ms = 0;
-  double total_ms = 0;
+  double total_ms = 0;  // from the start of the first run to the end of the last
   std::vector<double> sorted_ms;
   int64_t peak_rss_bytes = 0;
   int threads = 0;
@@ -41,18 +43,37 @@ struct Timing {
   double runs_per_s() const { return 1000 * static_cast<double>(sorted_ms.size()) / total_ms; }
 };
 
-// Runs until `seconds` have passed, once at least.
-std::vector<double> RunFor(const Session& session, const NamedValues& inputs, double seconds, const char* what) {
+// Runs until `seconds` have passed, once at least; the times in ms. `what` names the progress bar, null for
+// none.
+std::vector<double> RunFor(const Session& session, const NamedValues& inputs, double seconds,
+                           const char* what) {
   constexpr size_t kMaxRuns = 10'000'000;
   std::vector<double> times;
-  Progress progress(what);
+  std::optional<Progress> progress;
+  if (what != nullptr) progress.emplace(what);
   const Stopwatch all;
   do {
     const Stopwatch one;
     session.Run(inputs);
     times.push_back(one.ms());
-    progress.Show(all.ms() / (1000 * seconds), fmt::format("{} runs", times.size()));
+    if (progress) progress->Show(all.ms() / (1000 * seconds), fmt::format("{} runs", times.size()));
   } while (all.ms() < 1000 * seconds && times.size() < kMaxRuns);
+  return times;
+}
+
+// The same from `requests` threads at once, the calling one among them.
+std::vector<double> RunConcurrently(const Session& session, const NamedValues& inputs, double seconds,
+                                    int requests) {
+  std::vector<std::future<std::vector<double>>> others;
+  for (int i = 1; i < requests; ++i) {
+    others.push_back(
+        std::async(std::launch::async, [&] { return RunFor(session, inputs, seconds, nullptr); }));
+  }
+  std::vector<double> times = RunFor(session, inputs, seconds, "measuring");
+  for (auto& other : others) {
+    const std::vector<double> more = other.get();
+    times.insert(times.end(), more.begin(), more.end());
+  }
   return times;
 }
 
@@ -82,8 +103,9 @@ Timing Measure(const Options& options, std::string& shapes) {
   timing.plan_ms = plan.ms();
   timing.load_ms += timing.plan_ms;
   for (int i = 0; i < options.warmup; ++i) session.Run(inputs);
-  timing.sorted_ms = RunFor(session, inputs, options.seconds, "measuring");
-  for (double ms : timing.sorted_ms) timing.total_ms += ms;
+  const Stopwatch all;
+  timing.sorted_ms = RunConcurrently(session, inputs, options.seconds, options.requests);
+  timing.total_ms = all.ms();
   std::sort(timing.sorted_ms.begin(), timing.sorted_ms.end());
   timing.threads = session.threads();
   struct rusage usage = {};
@@ -96,14 +118,15 @@ void PrintTiming(const Timing& timing, const Options& options, const std::string
   fmt::print("{}\n", options.model.model);
   fmt::print("inputs      {}\n", shapes);
   fmt::print("threads     {}\n", timing.threads);
+  if (options.requests > 1) fmt::print("requests    {} at once\n", options.requests);
   fmt::print("passes      {}\n", options.model.passes);
   fmt::print("load        {} ({} of it planning)\n", FormatMs(timing.load_ms), FormatMs(timing.plan_ms));
-  fmt::print("latency     median {}, min {}, p90 {}, p99 {} ({} runs after {} to warm up)\n", FormatMs(timing.at(0.5)),
-             FormatMs(timing.at(0)), FormatMs(timing.at(0.9)), FormatMs(timing.at(0.99)), timing.sorted_ms.size(),
-             options.warmup);
+  fmt::print("latency     median {}, min {}, p90 {}, p99 {} ({} runs after {} to warm up)\n",
+             FormatMs(timing.at(0.5)), FormatMs(timing.at(0)), FormatMs(timing.at(0.9)),
+             FormatMs(timing.at(0.99)), timing.sorted_ms.size(), options.warmup);
   const double gflop = static_cast<double>(timing.plan.flops) / 1e9;
   fmt::print("throughput  {:.4g} runs/s", timing.runs_per_s());
-  if (gflop > 0) fmt::print(", {:.4g} GFLOP/s of {:.4g} GFLOP a run", 1000 * gflop / timing.at(0.5), gflop);
+  if (gflop > 0) fmt::print(", {:.4g} GFLOP/s of {:.4g} GFLOP a run", gflop * timing.runs_per_s(), gflop);
   fmt::print("\nmemory      {} at the peak\n", FormatBytes(static_cast<double>(timing.peak_rss_bytes)));
 }
 
@@ -119,12 +142,14 @@ void PrintSteps(const std::vector<StepProfile>& steps, int top) {
   std::stable_sort(sorted.begin(), sorted.end(),
                    [](const StepProfile* a, const StepProfile* b) { return MsPerCall(*a) > MsPerCall(*b); });
   if (sorted.size() > static_cast<size_t>(top)) sorted.resize(static_cast<size_t>(top));
-  std::vector<std::vector<std::string>> rows = {{"share", "time", "GFLOP/s", "operator", "kernel", "output", "step"}};
+  std::vector<std::vector<std::string>> rows = {
+      {"share", "time", "GFLOP/s", "operator", "kernel", "output", "step"}};
   for (const StepProfile* step : sorted) {
     const double ms = MsPerCall(*step);
-    rows.push_back({fmt::format("{:.1f} %", total > 0 ? 100 * ms / total : 0), FormatMs(ms),
-                    step->flops > 0 && ms > 0 ? fmt::format("{:.1f}", static_cast<double>(step->flops) / 1e6 / ms) : "",
-                    step->op, step->kernel, step->output_shape, step->node});
+    rows.push_back(
+        {fmt::format("{:.1f} %", total > 0 ? 100 * ms / total : 0), FormatMs(ms),
+         step->flops > 0 && ms > 0 ? fmt::format("{:.1f}", static_cast<double>(step->flops) / 1e6 / ms) : "",
+         step->op, step->kernel, step->output_shape, step->node});
   }
   fmt::print("\nsteps       {} of {}, {} together (measured apart, with the profile on)\n{}", sorted.size(),
              steps.size(), FormatMs(total), FormatTable(rows));
@@ -139,14 +164,15 @@ Json TraceJson(const Session& session) {
     if (event.step < 0 || static_cast<size_t>(event.step) >= steps.size()) continue;
     const StepProfile& step = steps[static_cast<size_t>(event.step)];
     threads[event.thread] = true;
-    events.push_back({{"name", step.op},
-                      {"cat", "step"},
-                      {"ph", "X"},
-                      {"ts", static_cast<double>(event.begin_ns) / 1e3},
-                      {"dur", static_cast<double>(event.end_ns - event.begin_ns) / 1e3},
-                      {"pid", 1},
-                      {"tid", event.thread},
-                      {"args", {{"node", step.node}, {"kernel", step.kernel}, {"output", step.output_shape}}}});
+    events.push_back(
+        {{"name", step.op},
+         {"cat", "step"},
+         {"ph", "X"},
+         {"ts", static_cast<double>(event.begin_ns) / 1e3},
+         {"dur", static_cast<double>(event.end_ns - event.begin_ns) / 1e3},
+         {"pid", 1},
+         {"tid", event.thread},
+         {"args", {{"node", step.node}, {"kernel", step.kernel}, {"output", step.output_shape}}}});
   }
   for (const auto& [thread, used] : threads) {
     events.push_back({{"name", "thread_name"},
@@ -184,6 +210,7 @@ int Run(const Options& options) {
                {"load_ms", timing.load_ms},
                {"peak_rss_bytes", timing.peak_rss_bytes},
                {"threads", timing.threads},
+               {"requests", options.requests},
                {"model", options.model.model},
                {"inputs", shapes},
                {"passes", options.model.passes},
@@ -203,7 +230,8 @@ int Run(const Options& options) {
     if (options.top > 0) PrintSteps(steps, options.top);
     json["steps"] = StepsJson(steps);
     if (!options.profile.empty()) {
-      WriteFile(options.profile, TraceJson(session).dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
+      WriteFile(options.profile,
+                TraceJson(session).dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
       fmt::print("\ntrace of one run in {}: open it at ui.perfetto.dev\n", options.profile);
     }
   }
@@ -221,6 +249,9 @@ Verb AddBench(CLI::App& app) {
   AddModelOption(*verb, options->model);
   verb->add_option("--seconds", options->seconds, "Measures for this long (3)")->check(CLI::Range(0.0, 1e6));
   verb->add_option("--warmup", options->warmup, "Runs before measuring (3)")->check(CLI::Range(0, 1'000'000));
+  verb->add_option("--requests", options->requests,
+                   "Requests under way at once, each from a thread of its own (1)")
+      ->check(CLI::Range(1, 1024));
   verb->add_option("--json", options->json, "File for the figures");
   verb->add_option("--profile", options->profile, "File for the trace of a run, for ui.perfetto.dev");
   verb->add_option("--steps", options->top, "Rows of the table of the slowest steps (10; 0: no table)")

@@ -182,8 +182,8 @@ TEST_F(Command, InspectsAModel) {
 }
 
 TEST_F(Command, BenchmarksAModel) {
-  const Outcome outcome = Sluice({"bench", model_, "--seconds", "0.05", "--threads", "1", "--json", Path("b.json"),
-                                  "--profile", Path("trace.json")});
+  const Outcome outcome = Sluice({"bench", model_, "--seconds", "0.05", "--threads", "1", "--requests", "3", "--json",
+                                  Path("b.json"), "--profile", Path("trace.json")});
   ASSERT_EQ(outcome.status, 0) << outcome.err;
   EXPECT_EQ(outcome.err, "");
   const json figures = json::parse(Slurp(Path("b.json")));
@@ -193,6 +193,7 @@ TEST_F(Command, BenchmarksAModel) {
     EXPECT_GT(figures[key].get<double>(), 0) << key;
   }
   EXPECT_EQ(figures["threads"], 1);
+  EXPECT_EQ(figures["requests"], 3);
   EXPECT_LE(figures["min_ms"], figures["median_ms"]);
   EXPECT_LE(figures["median_ms"], figures["p90_ms"]);
   EXPECT_LE(figures["p90_ms"], figures["p99_ms"]);

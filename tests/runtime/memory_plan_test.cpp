@@ -110,5 +110,12 @@ TEST(MemoryPlanTest, ReuseIsOrderedUnlessImplied) {
   EXPECT_TRUE(OverlapEdges(buffers, plan, accesses, chain).empty());
 }
 
+TEST(MemoryPlanTest, DropsEdgesThatOthersImply) {
+  // 0 -> 1 -> 2 -> 3 with shortcuts, and a branch 0 -> 4.
+  std::vector<std::vector<int>> successors = {{4, 3, 1, 2, 1}, {3, 2}, {3}, {}, {}};
+  DropImpliedEdges(successors);
+  EXPECT_EQ(successors, (std::vector<std::vector<int>>{{1, 4}, {2}, {3}, {}, {}}));
+}
+
 }  // namespace
 }  // namespace sluice
