@@ -62,8 +62,8 @@ void TapConvKernel::Prepare(PrepareContext& ctx) {
   oc_blocks_ = CeilDiv(g.oc_per_group(), block_);
   panels_ = CeilDiv(oc_blocks_ * block_, TapPanel());
 
-  SetAxes();
-  MakePhases();
+  shape_ = PhasesOf(g);
+  PlaceWeights();
   ChooseTiles();
   post_ops_ = VectorPostOps(ctx, layout, TapPanel());
   rest_ = PostOpRunner(ctx, static_cast<size_t>(post_ops_.size()));
@@ -73,47 +73,18 @@ void TapConvKernel::Prepare(PrepareContext& ctx) {
   ctx.SetScratch(Buffers::BytesFor(*this));
 }
 
-void TapConvKernel::SetAxes() {
-  const ConvGeometry& g = geometry_;
-  const Window& w = g.window;
-  const auto axis = [&](size_t i) {
-    return Axis{g.in[i], g.out[i], w.kernel[i], w.strides[i], w.dilations[i], w.pads_begin[i]};
-  };
-  x_ = axis(g.in.size() - 1);
-  if (g.in.size() == 2) y_ = axis(0);
-}
-
-void TapConvKernel::MakePhases() {
-  // The taps of outputs p, p + stride, ...: tap k reads the input at an offset from the output's number.
-  const auto taps_of = [&](const Axis& a, int64_t p) {
-    std::vector<std::pair<int64_t, int64_t>> taps;  // tap, offset
-    for (int64_t k = 0; k < a.kernel; ++k) {
-      const int64_t at = transposed_ ? p + a.pad - k * a.dilation : k * a.dilation - a.pad;
-      const int64_t stride = transposed_ ? a.stride : 1;
-      if (at % stride == 0) taps.emplace_back(k, at / stride);
-    }
-    return taps;
-  };
-  const int64_t step = ic_blocks_ * block_ * TapPanel();
-  int64_t weights = 0;
+void TapConvKernel::PlaceWeights() {
   bool first = true;
-  for (int64_t row = 0; row < std::min(y_.stride, y_.out); ++row) {
-    for (int64_t col = 0; col < std::min(x_.stride, x_.out); ++col) {
-      Phase phase{row, col, CeilDiv(y_.out - row, y_.stride), CeilDiv(x_.out - col, x_.stride), {}};
-      for (const auto& [ky, dy] : taps_of(y_, row)) {
-        for (const auto& [kx, dx] : taps_of(x_, col)) {
-          phase.taps.push_back({dy, dx, weights, ky * x_.kernel + kx});
-          weights += step;
-          if (first) min_dy_ = max_dy_ = dy, min_dx_ = max_dx_ = dx;
-          first = false;
-          min_dy_ = std::min(min_dy_, dy), max_dy_ = std::max(max_dy_, dy);
-          min_dx_ = std::min(min_dx_, dx), max_dx_ = std::max(max_dx_, dx);
-        }
-      }
-      phases_.push_back(std::move(phase));
+  for (Phase& phase : shape_.phases) {
+    for (PhaseTap& tap : phase.taps) {
+      tap.weights = panel_elems_;
+      panel_elems_ += ic_blocks_ * block_ * TapPanel();
+      if (first) min_dy_ = max_dy_ = tap.dy, min_dx_ = max_dx_ = tap.dx;
+      first = false;
+      min_dy_ = std::min(min_dy_, tap.dy), max_dy_ = std::max(max_dy_, tap.dy);
+      min_dx_ = std::min(min_dx_, tap.dx), max_dx_ = std::max(max_dx_, tap.dx);
     }
   }
-  panel_elems_ = weights;
 }
 
 // Each group's panels: [tap, phase by phase][ic][channel of the panel].
@@ -124,7 +95,7 @@ void TapConvKernel::PackWeights(PrepareContext& ctx) {
   std::string format = "taps " + std::to_string(transposed_) + ' ' + std::to_string(width) + ' ' +
                        std::to_string(block_) + ' ' + std::to_string(g.groups) + ' ' + std::to_string(g.oc) +
                        ' ' + std::to_string(g.ic);
-  for (const Phase& phase : phases_) {
+  for (const Phase& phase : shape_.phases) {
     for (const PhaseTap& tap : phase.taps) format += ' ' + std::to_string(tap.kernel);
   }
   const int64_t icg = g.ic_per_group(), ocg = g.oc_per_group();
@@ -137,7 +108,7 @@ void TapConvKernel::PackWeights(PrepareContext& ctx) {
         for (int64_t i = 0; i < icg; ++i) {
           const float* kernel =
               from + (transposed_ ? (group * icg + i) * ocg + o : (group * ocg + o) * icg + i) * taps;
-          for (const Phase& phase : phases_) {
+          for (const Phase& phase : shape_.phases) {
             for (const PhaseTap& tap : phase.taps) panel[tap.weights + i * width] = kernel[tap.kernel];
           }
         }
@@ -164,12 +135,12 @@ int64_t TapConvKernel::BlocksOf(const Phase& phase) const {
 
 void TapConvKernel::ChooseTiles() {
   const ConvGeometry& g = geometry_;
-  const Phase& largest = phases_[0];
+  const Phase& largest = shape_.phases[0];
   const int64_t ic = ic_blocks_ * block_;
   const int64_t budget = L2Bytes() / kShareOfL2 / static_cast<int64_t>(sizeof(float));
   const int64_t wanted = std::clamp<int64_t>(g.flops() / kTileFlops, 1, kMaxTiles);
   int64_t taps = 0;
-  for (const Phase& phase : phases_) taps = std::max(taps, static_cast<int64_t>(phase.taps.size()));
+  for (const Phase& phase : shape_.phases) taps = std::max(taps, static_cast<int64_t>(phase.taps.size()));
   const auto split = [&](int64_t bands) {
     const int64_t most = std::max<int64_t>(1, panels_ / kLeastPanels);
     splits_ = g.groups * std::clamp<int64_t>(CeilDiv(wanted, bands * g.groups), 1, most);
@@ -232,24 +203,26 @@ void TapConvKernel::Run(const RunContext& ctx, int64_t tile) const {
 void TapConvKernel::RunBand(const RunContext& ctx, int64_t band, const Part& part) const {
   const Buffers buffers(*this, ctx.scratch<std::byte>());
   const int64_t n = band / (row_bands_ * col_bands_);
-  const Range band_rows = PieceOf(phases_[0].rows, row_bands_, band / col_bands_ % row_bands_);
-  const Range band_cols = PieceOf(phases_[0].cols, col_bands_, band % col_bands_);
+  const Range band_rows = PieceOf(shape_.phases[0].rows, row_bands_, band / col_bands_ % row_bands_);
+  const Range band_cols = PieceOf(shape_.phases[0].cols, col_bands_, band % col_bands_);
 
   // Input rows [top, bottom) and columns from `left` on, as they lie or copied with zeros beside the row.
   const int64_t blocks_of_image = geometry_.groups * ic_blocks_;
   const float* src =
-      ctx.in<float>(0) + (n * blocks_of_image + part.group * ic_blocks_) * y_.in * x_.in * block_;
-  int64_t top = 0, left = 0, width = x_.in, plane = y_.in * x_.in;
+      ctx.in<float>(0) + (n * blocks_of_image + part.group * ic_blocks_) * shape_.y.in * shape_.x.in * block_;
+  int64_t top = 0, left = 0, width = shape_.x.in, plane = shape_.y.in * shape_.x.in;
   const int64_t first = band_cols.begin + min_dx_, end = band_cols.end + max_dx_;
-  if (first < 0 || end > x_.in) {
-    top = std::clamp<int64_t>(band_rows.begin + min_dy_, 0, y_.in);
-    const int64_t bottom = std::clamp<int64_t>(band_rows.end + max_dy_, top, y_.in);
-    const int64_t begin = std::clamp<int64_t>(first, 0, x_.in), stop = std::clamp<int64_t>(end, begin, x_.in);
+  if (first < 0 || end > shape_.x.in) {
+    top = std::clamp<int64_t>(band_rows.begin + min_dy_, 0, shape_.y.in);
+    const int64_t bottom = std::clamp<int64_t>(band_rows.end + max_dy_, top, shape_.y.in);
+    const int64_t begin = std::clamp<int64_t>(first, 0, shape_.x.in),
+                  stop = std::clamp<int64_t>(end, begin, shape_.x.in);
     float* to = buffers.copy;
     for (int64_t c = 0; c < ic_blocks_; ++c) {
       for (int64_t y = top; y < bottom; ++y, to += (end - first) * block_) {
         std::fill_n(to, (begin - first) * block_, 0.0f);
-        std::memcpy(to + (begin - first) * block_, src + ((c * y_.in + y) * x_.in + begin) * block_,
+        std::memcpy(to + (begin - first) * block_,
+                    src + ((c * shape_.y.in + y) * shape_.x.in + begin) * block_,
                     static_cast<size_t>((stop - begin) * block_) * sizeof(float));
         std::fill(to + (stop - first) * block_, to + (end - first) * block_, 0.0f);
       }
@@ -260,7 +233,7 @@ void TapConvKernel::RunBand(const RunContext& ctx, int64_t band, const Part& par
     plane = (bottom - top) * width;
   }
 
-  for (const Phase& phase : phases_) {
+  for (const Phase& phase : shape_.phases) {
     TapBlock* next = buffers.blocks;
     Tap* taps = buffers.taps;
     int64_t* positions = buffers.positions;
@@ -270,28 +243,28 @@ void TapConvKernel::RunBand(const RunContext& ctx, int64_t band, const Part& par
       const Tap* of_row = taps;
       for (const PhaseTap& tap : phase.taps) {
         const int64_t y = row + tap.dy;
-        if (y < 0 || y >= y_.in) continue;
+        if (y < 0 || y >= shape_.y.in) continue;
         *taps++ = {((y - top) * width + tap.dx - left) * block_, tap.weights};
       }
-      const int64_t line = ((phase.row + row * y_.stride) * x_.out + phase.col) * block_;
+      const int64_t line = ((phase.row + row * shape_.y.stride) * shape_.x.out + phase.col) * block_;
       for (int64_t p = 0; p < pieces; ++p) {
         const Range piece = PieceOf(cols, pieces, p);
         const int64_t col = band_cols.begin + piece.begin, count = piece.end - piece.begin;
         for (int64_t i = 0; i < count; ++i)
-          positions[i] = line + (col + i) * x_.stride * block_ +
-                         n * geometry_.groups * oc_blocks_ * y_.out * x_.out * block_;
-        *next++ = {src + col * block_, of_row,    taps - of_row,
-                   plane * block_,     positions, static_cast<int>(count)};
+          positions[i] = line + (col + i) * shape_.x.stride * block_ +
+                         n * geometry_.groups * oc_blocks_ * shape_.y.out * shape_.x.out * block_;
+        *next++ = {col * block_, of_row, taps - of_row, plane * block_, positions, static_cast<int>(count)};
         positions += count;
       }
     }
-    SumPanels(ctx, part, buffers.blocks, next - buffers.blocks);
+    SumPanels(ctx, part, src, buffers.blocks, next - buffers.blocks);
   }
 }
 
 void TapConvKernel::RunGathered(const RunContext& ctx, int64_t band, const Part& part) const {
   const Buffers buffers(*this, ctx.scratch<std::byte>());
-  const int64_t ic_plane = y_.in * x_.in * block_, oc_plane = y_.out * x_.out * block_;
+  const int64_t ic_plane = shape_.y.in * shape_.x.in * block_,
+                oc_plane = shape_.y.out * shape_.x.out * block_;
   const int64_t in_image = geometry_.groups * ic_blocks_ * ic_plane,
                 out_image = geometry_.groups * oc_blocks_ * oc_plane;
   const float* src = ctx.in<float>(0) + part.group * ic_blocks_ * ic_plane;
@@ -299,7 +272,7 @@ void TapConvKernel::RunGathered(const RunContext& ctx, int64_t band, const Part&
     int64_t n, row, col;
   };
   Place places[64];
-  for (const Phase& phase : phases_) {
+  for (const Phase& phase : shape_.phases) {
     const int64_t pixels = phase.rows * phase.cols, pieces = CeilDiv(geometry_.n, TapRows());
     const int64_t blocks = BlocksOf(phase), positions_all = PositionsOf(phase);
     const Range range = PieceOf(blocks, bands_, band);
@@ -314,9 +287,10 @@ void TapConvKernel::RunGathered(const RunContext& ctx, int64_t band, const Part&
       for (int64_t i = 0; i < count; ++i) {
         const int64_t at = piece.begin + i, pixel = images_first_ ? b / pieces : at % pixels;
         places[i] = {images_first_ ? at : at / pixels, pixel / phase.cols, pixel % phase.cols};
-        positions[i] = places[i].n * out_image + ((phase.row + places[i].row * y_.stride) * x_.out +
-                                                  phase.col + places[i].col * x_.stride) *
-                                                     block_;
+        positions[i] =
+            places[i].n * out_image + ((phase.row + places[i].row * shape_.y.stride) * shape_.x.out +
+                                       phase.col + places[i].col * shape_.x.stride) *
+                                          block_;
       }
       const Tap* of_block = taps;
       const float* begin = copy;
@@ -326,8 +300,8 @@ void TapConvKernel::RunGathered(const RunContext& ctx, int64_t band, const Part&
         bool any = false;
         for (int64_t i = 0; i < count; ++i) {
           const int64_t y = places[i].row + tap.dy, x = places[i].col + tap.dx;
-          const bool inside = y >= 0 && y < y_.in && x >= 0 && x < x_.in;
-          from[i] = inside ? src + places[i].n * in_image + (y * x_.in + x) * block_ : nullptr;
+          const bool inside = y >= 0 && y < shape_.y.in && x >= 0 && x < shape_.x.in;
+          from[i] = inside ? src + places[i].n * in_image + (y * shape_.x.in + x) * block_ : nullptr;
           any |= inside;
         }
         if (!any) continue;
@@ -341,16 +315,17 @@ void TapConvKernel::RunGathered(const RunContext& ctx, int64_t band, const Part&
           }
         }
       }
-      *next++ = {begin, of_block, taps - of_block, count * block_, positions, static_cast<int>(count)};
+      *next++ = {begin - buffers.copy, of_block,  taps - of_block,
+                 count * block_,       positions, static_cast<int>(count)};
       positions += count;
     }
-    SumPanels(ctx, part, buffers.blocks, next - buffers.blocks);
+    SumPanels(ctx, part, buffers.copy, buffers.blocks, next - buffers.blocks);
   }
 }
 
-void TapConvKernel::SumPanels(const RunContext& ctx, const Part& part, const TapBlock* blocks,
-                              int64_t count) const {
-  const int64_t width = TapPanel(), plane = y_.out * x_.out * block_;
+void TapConvKernel::SumPanels(const RunContext& ctx, const Part& part, const float* src,
+                              const TapBlock* blocks, int64_t count) const {
+  const int64_t width = TapPanel(), plane = shape_.y.out * shape_.x.out * block_;
   auto ops = post_ops_.For(ctx);
   for (int64_t p = part.first_panel; p < part.first_panel + part.panels; ++p) {
     const int64_t in_group = p * width, channel = part.group * oc_blocks_ * block_ + in_group;
@@ -358,8 +333,10 @@ void TapConvKernel::SumPanels(const RunContext& ctx, const Part& part, const Tap
     TapSum sum;
     sum.block = block_;
     sum.ic_blocks = ic_blocks_;
+    sum.src = src;
     sum.dst_step = plane;
     sum.channels = oc_blocks_ * block_ - in_group;
+    sum.valid = geometry_.oc_per_group() - in_group;
     sum.weights = reinterpret_cast<const float*>(packed_->data()) + (part.group * panels_ + p) * panel_elems_;
     sum.bias = has_bias_ ? reinterpret_cast<const float*>(bias_->data()) + channel : nullptr;
     auto here = ops;
@@ -377,7 +354,7 @@ void TapConvKernel::SumPanels(const RunContext& ctx, const Part& part, const Tap
 // Position by position, since a phase's are not next to each other.
 void TapConvKernel::ApplyRest(const RunContext& ctx, const Part& part, const TapBlock* blocks,
                               int64_t count) const {
-  const int64_t plane = y_.out * x_.out * block_, image = geometry_.groups * oc_blocks_ * plane;
+  const int64_t plane = shape_.y.out * shape_.x.out * block_, image = geometry_.groups * oc_blocks_ * plane;
   const int64_t first = part.group * oc_blocks_ * block_ + part.first_panel * TapPanel();
   const int64_t last =
       std::min({first + part.panels * TapPanel(), (part.group + 1) * oc_blocks_ * block_, geometry_.oc});

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "kernels/ops/conv_geometry.h"
+#include "kernels/conv_phases.h"
 #include "kernels/pack_cache.h"
 #include "kernels/post_ops.h"
 #include "kernels/simd/tap_sum.h"
@@ -32,41 +32,27 @@ class TapConvKernel : public Kernel {
   void Run(const RunContext& ctx, int64_t tile) const override;
 
  private:
-  // One spatial axis; axes are rows and columns, and a single spatial axis is columns.
-  struct Axis {
-    int64_t in = 1, out = 1, kernel = 1, stride = 1, dilation = 1, pad = 0;
-  };
-  struct PhaseTap {
-    int64_t dy, dx;           // of the input position, from the output's
-    int64_t weights, kernel;  // elements into a panel, position in the kernel
-  };
-  // Outputs at (row + q_row * stride, col + q_col * stride).
-  struct Phase {
-    int64_t row, col, rows, cols;
-    std::vector<PhaseTap> taps;
-  };
   // What Run needs of memory beside the copies; see Run.
   struct Buffers;
   struct Part {  // of the output channels: panels of one group
     int64_t group, first_panel, panels;
   };
 
-  void SetAxes();
-  void MakePhases();
+  void PlaceWeights();
   void PackWeights(PrepareContext& ctx);
   void ChooseTiles();
   Part PartOf(int64_t split) const;
   void RunBand(const RunContext& ctx, int64_t band, const Part& part) const;
   void RunGathered(const RunContext& ctx, int64_t band, const Part& part) const;
-  void SumPanels(const RunContext& ctx, const Part& part, const TapBlock* blocks, int64_t count) const;
+  void SumPanels(const RunContext& ctx, const Part& part, const float* src, const TapBlock* blocks,
+                 int64_t count) const;
   void ApplyRest(const RunContext& ctx, const Part& part, const TapBlock* blocks, int64_t count) const;
   int64_t PositionsOf(const Phase& phase) const;
   int64_t BlocksOf(const Phase& phase) const;
 
   const bool transposed_;
   ConvGeometry geometry_;
-  Axis y_, x_;
-  std::vector<Phase> phases_;
+  ConvPhases shape_;
   int64_t block_ = 8, ic_blocks_ = 1, oc_blocks_ = 1;  // blocks of channels of a group
   int64_t panels_ = 1, panel_elems_ = 0;               // panels of a group
   int64_t bands_ = 1, row_bands_ = 1, col_bands_ = 1, splits_ = 1;

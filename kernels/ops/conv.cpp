@@ -3,6 +3,7 @@
 #include "kernels/ops/conv_plain.h"
 #include "kernels/ops/params.h"
 #include "kernels/post_ops.h"
+#include "kernels/short_winograd_kernel.h"
 #include "kernels/tap_conv_kernel.h"
 #include "kernels/winograd_kernel.h"
 
@@ -93,8 +94,8 @@ const Operator kConv = {
     .min_inputs = 2,
     .max_inputs = 3,
     .infer = InferConv,
-    .kernels = {&Make<WinogradKernel>, &Make<DirectConvKernel>, &Make<onednn::ForwardConvKernel>,
-                &Make<PlainConvKernel<false>>},
+    .kernels = {&Make<WinogradKernel>, &Make<ShortConvKernel>, &Make<DirectConvKernel>,
+                &Make<onednn::ForwardConvKernel>, &Make<PlainConvKernel<false>>},
     .takes_post_ops = true,
     .types = "float, double, float16, bfloat16",
 };
@@ -106,7 +107,8 @@ const Operator kConvTranspose = {
     .min_inputs = 2,
     .max_inputs = 3,
     .infer = InferConvTranspose,
-    .kernels = {&Make<SubPixelConvKernel>, &Make<onednn::TransposedConvKernel>, &Make<PlainConvKernel<true>>},
+    .kernels = {&Make<ShortTransposedConvKernel>, &Make<SubPixelConvKernel>,
+                &Make<onednn::TransposedConvKernel>, &Make<PlainConvKernel<true>>},
     .takes_post_ops = true,
     .types = "float, double, float16, bfloat16",
 };

@@ -40,7 +40,7 @@ void Sum(const TapSum& s, const TapBlock& b, float* HWY_RESTRICT sums) {
     for (int v = 0; v < vectors; ++v) acc[r][v] = hn::Zero(d);
   }
   for (int64_t t = 0; t < b.num_taps; ++t) {
-    const float* HWY_RESTRICT src = b.src + b.taps[t].src;
+    const float* HWY_RESTRICT src = s.src + b.src + b.taps[t].src;
     const float* HWY_RESTRICT weights = s.weights + b.taps[t].weights;
     for (int64_t c = 0; c < s.ic_blocks; ++c, src += b.src_step, weights += block * kWidth) {
 #if HWY_COMPILER_GCC && !HWY_COMPILER_CLANG
@@ -93,8 +93,12 @@ void Finish(const TapSum& s, const TapBlock& b, float* sums) {
         }
       });
     }
-    for (int r = 0; r < b.count; ++r)
-      hn::StoreU(hn::Load(d, column + r * kWidth), d, s.dst + b.dst[r] + channel);
+    const bool tail = s.num_ops > 0 && c + kLanes > s.valid;
+    for (int r = 0; r < b.count; ++r) {
+      V x = hn::Load(d, column + r * kWidth);
+      if (tail) x = KeepChannels(d, x, s.valid - c);
+      hn::StoreU(x, d, s.dst + b.dst[r] + channel);
+    }
   }
 }
 

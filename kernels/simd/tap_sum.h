@@ -17,7 +17,7 @@ struct Tap {
 
 // Up to TapRows() positions.
 struct TapBlock {
-  const float* src;  // [channels / block][position][block]
+  int64_t src;  // elements from TapSum's src to the first position
   const Tap* taps;
   int64_t num_taps;
   int64_t src_step;    // elements between blocks of channels
@@ -28,8 +28,10 @@ struct TapBlock {
 struct TapSum {
   int64_t block = 8;  // channels in a block of src and dst: 8 or 16
   int64_t ic_blocks = 0;
-  int64_t dst_step = 0;            // elements between dst's blocks of channels
-  int64_t channels = 0;            // of dst, padding included, from the panel's first on
+  const float* src = nullptr;  // [channels / block][position][block]
+  int64_t dst_step = 0;        // elements between dst's blocks of channels
+  // Of dst from the panel's first on: with the last block's padding, and without it.
+  int64_t channels = 0, valid = 0;
   const float* weights = nullptr;  // of one panel: [tap][ic][channel of the panel]
   const float* bias = nullptr;     // from the panel's first channel on, a whole panel; may be null
   const VectorOp* ops = nullptr;   // operands from the panel's first channel on

@@ -64,6 +64,13 @@ HWY_INLINE void WithVectorOp(D d, const VectorOp& op, const Each& each) {
   }
 }
 
+// x with zeros in the lanes from `valid` on, which pad a block of channels.
+template <class D, class V = hwy::HWY_NAMESPACE::Vec<D>>
+HWY_INLINE V KeepChannels(D d, V x, int64_t valid) {
+  namespace hn = hwy::HWY_NAMESPACE;
+  return hn::IfThenElseZero(hn::FirstN(d, static_cast<size_t>(valid < 0 ? 0 : valid)), x);
+}
+
 }  // namespace HWY_NAMESPACE
 }  // namespace sluice
 HWY_AFTER_NAMESPACE();

@@ -39,8 +39,8 @@ void CheckCase(const ConvCase& c, uint32_t seed, std::vector<PostOp> post_ops = 
                  (node.post_ops.empty() ? "" : " " + ToString(node.post_ops[0])));
     try {
       const std::vector<Value> got = EvaluateWith(candidate, node, op.inputs);
-      // Winograd's error is one of the whole tensor: kernels/winograd_kernel.h states this bound.
-      const double atol = candidate == 0 ? std::max(tolerance.atol, 5e-5 * largest) : tolerance.atol;
+      // Winograd's error is one of the whole tensor: its kernels, the first two, state this bound.
+      const double atol = candidate < 2 ? std::max(tolerance.atol, 5e-5 * largest) : tolerance.atol;
       ExpectTensor(got[0], expected, atol, 1e-5);
       ++ran;
     } catch (const Declined&) {
@@ -116,7 +116,7 @@ TEST(Conv, WeightsThatAreNoConstants) {
                           {nullptr, nullptr, nullptr}, {{DataType::kFloat, shape}}, {true}, {});
   });
   EXPECT_GT(step.request.scratch_bytes, 150 * 20 * 9 * 4 / 4);
-  ASSERT_EQ(step.declined.size(), 2u);
+  ASSERT_EQ(step.declined.size(), 3u);
   EXPECT_NE(step.declined[0].find("winograd"), std::string::npos) << step.declined[0];
 }
 

@@ -1,0 +1,230 @@
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/simd/short_winograd.cpp"
+#include "kernels/simd/short_winograd.h"
+
+#include <algorithm>
+
+// Before all other headers of Highway.
+// clang-format off
+#include <hwy/foreach_target.h>  // IWYU pragma: keep
+#include <hwy/highway.h>
+// clang-format on
+#include "kernels/simd/toom_cook.h"
+#include "kernels/simd/vector_ops-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace sluice {
+namespace HWY_NAMESPACE {
+namespace {
+namespace hn = hwy::HWY_NAMESPACE;
+
+using Tag = hn::CappedTag<float, 16>;
+using V = hn::Vec<Tag>;
+
+// y = M x, where what is zero in M is not computed. Unrolled, so that M's numbers are known.
+template <const auto& matrix, int row, int column, int columns>
+HWY_INLINE void AddTerms(const V* x, V& sum) {
+  if constexpr (column < columns) {
+    constexpr double kFactor = matrix[row][column];
+    const Tag d;
+    if constexpr (kFactor == 1)
+      sum = hn::Add(sum, x[column]);
+    else if constexpr (kFactor == -1)
+      sum = hn::Sub(sum, x[column]);
+    else if constexpr (kFactor != 0)
+      sum = hn::MulAdd(hn::Set(d, static_cast<float>(kFactor)), x[column], sum);
+    AddTerms<matrix, row, column + 1, columns>(x, sum);
+  }
+}
+template <const auto& matrix, int rows, int columns, int row = 0>
+HWY_INLINE void Multiply(const V* x, V* y) {
+  if constexpr (row < rows) {
+    const Tag d;
+    // From the first term on.
+    constexpr int kFirst = [] {
+      int first = 0;
+      while (matrix[row][first] == 0) ++first;
+      return first;
+    }();
+    constexpr double kFactor = matrix[row][kFirst];
+    V sum = x[kFirst];
+    if constexpr (kFactor != 1) sum = hn::Mul(hn::Set(d, static_cast<float>(kFactor)), sum);
+    AddTerms<matrix, row, kFirst + 1, columns>(x, sum);
+    y[row] = sum;
+    Multiply<matrix, rows, columns, row + 1>(x, y);
+  }
+}
+
+template <int r>
+HWY_INLINE void InputLine(const V* x, V* y) {
+  if constexpr (r == 1)
+    y[0] = x[0];
+  else
+    Multiply<kToomCook<4, r>.bt, r + 3, r + 3>(x, y);
+}
+template <int r>
+HWY_INLINE void OutputLine(const V* x, V* y) {
+  if constexpr (r == 1)
+    y[0] = x[0];
+  else
+    Multiply<kToomCook<4, r>.at, 4, r + 3>(x, y);
+}
+
+template <int ry, int rx>
+void InputAs(const ShortWinograd& w, const float* src, const ShortTile* tiles, int64_t count,
+             int64_t elem_step, float* v) {
+  constexpr int kRows = ry == 1 ? 1 : ry + 3, kCols = rx + 3;
+  const Tag d;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  for (int64_t t = 0; t < count; ++t) {
+    const ShortTile& tile = tiles[t];
+    const bool inside = tile.y >= 0 && tile.x >= 0 && tile.y + (kRows - 1) * w.step_y < w.ih &&
+                        tile.x + (kCols - 1) * w.step_x < w.iw;
+    for (int64_t c = 0; c < w.block; c += lanes) {
+      V x[kRows][kCols], y[kRows][kCols];
+      const float* from = src + tile.src + (tile.y * w.iw + tile.x) * w.block + c;
+      for (int i = 0; i < kRows; ++i) {
+        for (int j = 0; j < kCols; ++j) {
+          const int64_t row = i * w.step_y, col = j * w.step_x;
+          const bool valid = inside || (tile.y + row >= 0 && tile.y + row < w.ih && tile.x + col >= 0 &&
+                                        tile.x + col < w.iw);
+          x[i][j] = valid ? hn::LoadU(d, from + (row * w.iw + col) * w.block) : hn::Zero(d);
+        }
+        InputLine<rx>(x[i], y[i]);
+      }
+      for (int j = 0; j < kCols; ++j) {
+        V column[kRows], out[kRows];
+        for (int i = 0; i < kRows; ++i) column[i] = y[i][j];
+        InputLine<ry>(column, out);
+        for (int i = 0; i < kRows; ++i)
+          hn::StoreU(out[i], d, v + (i * kCols + j) * elem_step + t * w.block + c);
+      }
+    }
+  }
+}
+
+template <int ry, int rx>
+void OutputAs(const ShortWinograd& w, const float* products, int64_t elem_step, const ShortTile* tiles,
+              int64_t count, int64_t channels, int64_t valid, const float* bias, const VectorOp* ops,
+              int num_ops, int64_t row_step, int64_t col_step, float* dst) {
+  constexpr int kRows = ry == 1 ? 1 : ry + 3, kCols = rx + 3, kOutRows = ry == 1 ? 1 : 4;
+  const Tag d;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  for (int64_t t = 0; t < count; ++t) {
+    const ShortTile& tile = tiles[t];
+    for (int64_t c = 0; c < channels; c += lanes) {
+      V half[kRows][4], y[kOutRows][4];
+      for (int i = 0; i < kRows; ++i) {
+        V x[kCols];
+        for (int j = 0; j < kCols; ++j)
+          x[j] = hn::LoadU(d, products + (i * kCols + j) * elem_step + t * w.block + c);
+        OutputLine<rx>(x, half[i]);
+      }
+      const V start = bias == nullptr ? hn::Zero(d) : hn::LoadU(d, bias + c);
+      for (int j = 0; j < 4; ++j) {
+        V column[kRows], out[kOutRows];
+        for (int i = 0; i < kRows; ++i) column[i] = half[i][j];
+        OutputLine<ry>(column, out);
+        for (int i = 0; i < kOutRows; ++i) y[i][j] = hn::Add(out[i], start);
+      }
+      for (int k = 0; k < num_ops; ++k) {
+        WithVectorOp(d, ops[k], [&](const auto& fn) HWY_ATTR {
+          V operand = hn::Zero(d);
+          if (ops[k].by_channel) operand = hn::LoadU(d, ops[k].operand + c);
+          const bool full = ops[k].operand != nullptr && !ops[k].by_channel;
+          for (int i = 0; i < kOutRows && i < tile.rows; ++i) {
+            for (int j = 0; j < 4 && j < tile.cols; ++j) {
+              if (full) operand = hn::LoadU(d, ops[k].operand + tile.dst + i * row_step + j * col_step + c);
+              y[i][j] = fn(y[i][j], operand);
+            }
+          }
+        });
+      }
+      const bool tail = num_ops > 0 && c + lanes > valid;
+      for (int i = 0; i < kOutRows && i < tile.rows; ++i) {
+        for (int j = 0; j < 4 && j < tile.cols; ++j)
+          hn::StoreU(tail ? KeepChannels(d, y[i][j], valid - c) : y[i][j], d,
+                     dst + tile.dst + i * row_step + j * col_step + c);
+      }
+    }
+  }
+}
+
+// Calls fn with r of rows and of columns as constants.
+template <class Fn>
+void WithTaps(const ShortWinograd& w, const Fn& fn) {
+  const bool plane = w.ry != 1;
+  if (w.rx == 2) return plane ? fn.template operator()<2, 2>() : fn.template operator()<1, 2>();
+  if (w.rx == 3) return plane ? fn.template operator()<3, 3>() : fn.template operator()<1, 3>();
+  return plane ? fn.template operator()<4, 4>() : fn.template operator()<1, 4>();
+}
+
+void Input(const ShortWinograd& w, const float* src, const ShortTile* tiles, int64_t count, int64_t elem_step,
+           float* v) {
+  WithTaps(w, [&]<int ry, int rx>() { InputAs<ry, rx>(w, src, tiles, count, elem_step, v); });
+}
+
+void Output(const ShortWinograd& w, const float* products, int64_t elem_step, const ShortTile* tiles,
+            int64_t count, int64_t channels, int64_t valid, const float* bias, const VectorOp* ops,
+            int num_ops, int64_t row_step, int64_t col_step, float* dst) {
+  WithTaps(w, [&]<int ry, int rx>() {
+    OutputAs<ry, rx>(w, products, elem_step, tiles, count, channels, valid, bias, ops, num_ops, row_step,
+                     col_step, dst);
+  });
+}
+
+}  // namespace
+}  // namespace HWY_NAMESPACE
+}  // namespace sluice
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace sluice {
+
+HWY_EXPORT(Input);
+HWY_EXPORT(Output);
+
+void ShortInput(const ShortWinograd& w, const float* src, const ShortTile* tiles, int64_t count,
+                int64_t elem_step, float* v) {
+  HWY_DYNAMIC_DISPATCH(Input)(w, src, tiles, count, elem_step, v);
+}
+
+void ShortOutput(const ShortWinograd& w, const float* products, int64_t elem_step, const ShortTile* tiles,
+                 int64_t count, int64_t channels, int64_t valid, const float* bias, const VectorOp* ops,
+                 int num_ops, int64_t row_step, int64_t col_step, float* dst) {
+  HWY_DYNAMIC_DISPATCH(Output)
+  (w, products, elem_step, tiles, count, channels, valid, bias, ops, num_ops, row_step, col_step, dst);
+}
+
+namespace {
+
+template <int r>
+void TransformWeights(bool rows, const double* weights, double* u) {
+  constexpr int n = r + 3;
+  const auto& g = kToomCook<4, r>.g;
+  const int ry = rows ? r : 1, ny = rows ? n : 1;
+  double half[r][n] = {};
+  for (int i = 0; i < ry; ++i) {
+    for (int e = 0; e < n; ++e) {
+      for (int j = 0; j < r; ++j) half[i][e] += g[e][j] * weights[i * r + j];
+    }
+  }
+  for (int e = 0; e < ny; ++e) {
+    for (int f = 0; f < n; ++f) {
+      double sum = 0;
+      for (int i = 0; i < ry; ++i) sum += (rows ? g[e][i] : 1) * half[i][f];
+      u[e * n + f] = sum;
+    }
+  }
+}
+
+}  // namespace
+
+void ShortWeights(const ShortWinograd& w, const double* weights, double* u) {
+  if (w.rx == 2) return TransformWeights<2>(w.ry != 1, weights, u);
+  if (w.rx == 3) return TransformWeights<3>(w.ry != 1, weights, u);
+  TransformWeights<4>(w.ry != 1, weights, u);
+}
+
+}  // namespace sluice
+#endif  // HWY_ONCE
