@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "kernels/candidates.h"
 #include "sluice/error.h"
 
 namespace sluice {
@@ -43,27 +44,37 @@ std::shared_ptr<SubgraphRunner> PrepareContext::Subgraph(std::string_view name) 
   return make_subgraph_(attrs().Subgraph(name));
 }
 
-PreparedStep PrepareKernel(const Node& node, const std::function<PrepareContext()>& make_context) {
+std::optional<PreparedStep> PrepareCandidate(const Node& node, size_t index,
+                                             const std::function<PrepareContext()>& make_context,
+                                             std::vector<std::string>& declined) {
   PreparedStep step;
-  for (KernelFactory make : node.op->kernels) {
-    step.kernel = make();
-    PrepareContext ctx = make_context();
-    try {
-      step.kernel->Prepare(ctx);
-    } catch (const Declined& declined) {
-      step.declined.push_back(step.kernel->name() + ": " + declined.reason);
-      continue;
-    } catch (const Error& error) {
-      const std::string place = Describe(node);
-      if (std::string_view(error.what()).starts_with(place)) throw;
-      throw Error(error.code(), place + ": " + error.what());
+  step.kernel = node.op->kernels.at(index)();
+  PrepareContext ctx = make_context();
+  try {
+    step.kernel->Prepare(ctx);
+  } catch (const Declined& reason) {
+    declined.push_back(step.kernel->name() + ": " + reason.reason);
+    return std::nullopt;
+  } catch (const Error& error) {
+    const std::string place = Describe(node);
+    if (std::string_view(error.what()).starts_with(place)) throw;
+    throw Error(error.code(), place + ": " + error.what());
+  }
+  step.request = ctx.request();
+  for (int i = 0; i < ctx.num_outputs(); ++i) step.outputs.push_back(ctx.output(i));
+  return step;
+}
+
+PreparedStep PrepareKernel(const Node& node, const std::function<PrepareContext()>& make_context) {
+  std::vector<std::string> declined;
+  for (size_t i = 0; i < node.op->kernels.size(); ++i) {
+    if (auto step = PrepareCandidate(node, i, make_context, declined)) {
+      step->declined = std::move(declined);
+      return std::move(*step);
     }
-    step.request = ctx.request();
-    for (int i = 0; i < ctx.num_outputs(); ++i) step.outputs.push_back(ctx.output(i));
-    return step;
   }
   std::string message = Describe(node) + ": no kernel for these types and shapes";
-  for (const std::string& reason : step.declined) message += "; " + reason;
+  for (const std::string& reason : declined) message += "; " + reason;
   throw Error(ErrorCode::kUnsupported, message);
 }
 

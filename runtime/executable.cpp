@@ -15,7 +15,8 @@ InputType TypeOf(const Value& value) {
   if (value.is_map()) return {ValueType::Kind::kMap, {value.element_type(), {}}, value.keys().dtype()};
   if (value.is_sequence()) {
     const bool maps = !value.items().empty() && value.items()[0].is_map();
-    return {ValueType::Kind::kSequence, {value.element_type(), {}},
+    return {ValueType::Kind::kSequence,
+            {value.element_type(), {}},
             maps ? value.items()[0].keys().dtype() : DataType::kUndefined};
   }
   return {ValueType::Kind::kOptional, {}};
@@ -23,8 +24,8 @@ InputType TypeOf(const Value& value) {
 
 class NestedGraph : public SubgraphRunner {
  public:
-  NestedGraph(std::shared_ptr<const Graph> graph, int max_plans)
-      : executable_(std::move(graph), max_plans, false) {}
+  NestedGraph(std::shared_ptr<const Graph> graph, int max_plans, const ChooseKernel& choose)
+      : executable_(std::move(graph), max_plans, false, choose) {}
   std::vector<Value> Run(std::vector<Value> inputs) const override { return executable_.Run(inputs); }
 
  private:
@@ -53,14 +54,15 @@ struct Executable::CompiledPlan {
   }
 };
 
-Executable::Executable(std::shared_ptr<const Graph> graph, int max_plans, bool profile)
+Executable::Executable(std::shared_ptr<const Graph> graph, int max_plans, bool profile, ChooseKernel choose)
     : graph_(std::move(graph)),
       max_plans_(static_cast<size_t>(std::max(1, max_plans))),
       profile_(profile),
+      choose_(std::move(choose)),
       make_subgraph_([this](const std::shared_ptr<Graph>& nested) { return Nested(nested); }) {}
 
-Executable::Executable(std::unique_ptr<Graph> graph, bool profile)
-    : Executable(std::shared_ptr<const Graph>(), 1, profile) {
+Executable::Executable(std::unique_ptr<Graph> graph, bool profile, ChooseKernel choose)
+    : Executable(std::shared_ptr<const Graph>(), 1, profile, std::move(choose)) {
   own_graph_ = graph.get();
   graph_ = std::move(graph);
 }
@@ -70,7 +72,7 @@ Executable::~Executable() = default;
 std::shared_ptr<SubgraphRunner> Executable::Nested(const std::shared_ptr<Graph>& graph) const {
   const std::lock_guard lock(nested_mutex_);
   std::shared_ptr<SubgraphRunner>& runner = nested_[graph.get()];
-  if (!runner) runner = std::make_shared<NestedGraph>(graph, static_cast<int>(max_plans_));
+  if (!runner) runner = std::make_shared<NestedGraph>(graph, static_cast<int>(max_plans_), choose_);
   return runner;
 }
 
@@ -105,7 +107,7 @@ std::shared_ptr<Executable::CompiledPlan> Executable::MakePlanFor(std::span<cons
       constant = Tensor::Borrow(constant.dtype(), constant.shape(), nullptr);
     };
   }
-  compiled->plan = MakePlan(*graph_, inputs, make_subgraph_, release);
+  compiled->plan = MakePlan(*graph_, inputs, make_subgraph_, release, choose_);
   const std::lock_guard lock(plans_mutex_);
   plans_.push_front(compiled);
   if (plans_.size() > max_plans_) plans_.pop_back();

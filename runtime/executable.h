@@ -18,10 +18,11 @@ namespace sluice {
 class Executable {
  public:
   // `graph` is resolved, verified and not changed any more.
-  Executable(std::shared_ptr<const Graph> graph, int max_plans, bool profile);
+  Executable(std::shared_ptr<const Graph> graph, int max_plans, bool profile,
+             ChooseKernel choose = PrepareKernel);
   // For one combination of input types and sizes only: constants that kernels have packed are freed
   // while the plan is made.
-  Executable(std::unique_ptr<Graph> graph, bool profile);
+  Executable(std::unique_ptr<Graph> graph, bool profile, ChooseKernel choose = PrepareKernel);
   ~Executable();
 
   const Graph& graph() const { return *graph_; }
@@ -48,6 +49,7 @@ class Executable {
   Graph* own_graph_ = nullptr;  // the graph, if this may free its constants
   size_t max_plans_;
   bool profile_;
+  ChooseKernel choose_;
   PrepareContext::SubgraphMaker make_subgraph_;
   mutable ArenaPool arenas_;
   mutable std::mutex planning_mutex_;  // one plan at a time

@@ -38,8 +38,12 @@ TensorDesc PlainDesc(const ValueType& type) { return {type.dtype, *ToShape(type.
 class Planner {
  public:
   Planner(const Graph& graph, const PrepareContext::SubgraphMaker& make_subgraph,
-          const ReleaseConstant& release)
-      : graph_(graph), make_subgraph_(make_subgraph), release_(release), known_(graph.num_values()) {}
+          const ReleaseConstant& release, const ChooseKernel& choose)
+      : graph_(graph),
+        make_subgraph_(make_subgraph),
+        release_(release),
+        choose_(choose),
+        known_(graph.num_values()) {}
 
   Plan Make(std::span<const InputType> inputs) {
     for (size_t i = 0; i < known_.size(); ++i) {
@@ -58,10 +62,10 @@ class Planner {
   struct Known {
     ValueType type;
     const Tensor* constant = nullptr;
-    Layout layout = Layout::kPlain;      // the one its producer chose
-    int uses_left = 0;                   // nodes not planned yet and graph outputs
-    size_t drops = 0;                    // uses that do not read the elements when they run
-    std::map<Layout, int> slots;         // by layout, the reordered copies made so far included
+    Layout layout = Layout::kPlain;  // the one its producer chose
+    int uses_left = 0;               // nodes not planned yet and graph outputs
+    size_t drops = 0;                // uses that do not read the elements when they run
+    std::map<Layout, int> slots;     // by layout, the reordered copies made so far included
   };
 
   Known& KnownOf(ValueId id) { return known_[static_cast<size_t>(id)]; }
@@ -181,8 +185,10 @@ class Planner {
       if (!HasBytes(outputs[i])) static_sizes = false;
     }
     if (!Fold(node, constants)) {
-      if (static_sizes) PlanKernel(node, constants, outputs);
-      else PlanDynamic(node);
+      if (static_sizes)
+        PlanKernel(node, constants, outputs);
+      else
+        PlanDynamic(node);
     }
     for (ValueId id : node.inputs) {
       if (id == ValueId::kNone) continue;
@@ -239,7 +245,7 @@ class Planner {
     for (size_t i = 0; i < node.outputs.size(); ++i) {
       outputs.push_back(HasBytes(types[i]) ? PlainDesc(types[i]) : TensorDesc());
     }
-    PreparedStep prepared = PrepareKernel(node, [&] {
+    PreparedStep prepared = choose_(node, [&] {
       return PrepareContext(node, inputs, constants, outputs, std::vector<bool>(outputs.size(), true),
                             make_subgraph_);
     });
@@ -286,7 +292,8 @@ class Planner {
   }
 
   void Drop(ValueId id) {
-    if (!graph_.IsConstant(id) || ++KnownOf(id).drops < graph_.value(id).users.size() || graph_.IsOutput(id)) return;
+    if (!graph_.IsConstant(id) || ++KnownOf(id).drops < graph_.value(id).users.size() || graph_.IsOutput(id))
+      return;
     if (release_) release_(id);
   }
 
@@ -368,6 +375,7 @@ class Planner {
   const Graph& graph_;
   const PrepareContext::SubgraphMaker& make_subgraph_;
   const ReleaseConstant& release_;
+  const ChooseKernel& choose_;
   std::vector<Known> known_;
   Storage storage_;
   Plan plan_;
@@ -376,8 +384,9 @@ class Planner {
 }  // namespace
 
 Plan MakePlan(const Graph& graph, std::span<const InputType> inputs,
-              const PrepareContext::SubgraphMaker& make_subgraph, const ReleaseConstant& release) {
-  return Planner(graph, make_subgraph, release).Make(inputs);
+              const PrepareContext::SubgraphMaker& make_subgraph, const ReleaseConstant& release,
+              const ChooseKernel& choose) {
+  return Planner(graph, make_subgraph, release, choose).Make(inputs);
 }
 
 }  // namespace sluice

@@ -13,6 +13,7 @@
 #include "runtime/executable.h"
 #include "runtime/run_limits.h"
 #include "runtime/thread_pool.h"
+#include "runtime/tuner.h"
 
 namespace sluice {
 namespace {
@@ -37,7 +38,8 @@ ValueInfo InfoOf(const GraphValue& value) {
 std::string ListNames(const std::vector<ValueInfo>& values) {
   constexpr size_t kMost = 8;
   std::string text;
-  for (size_t i = 0; i < std::min(values.size(), kMost); ++i) text += (i ? ", '" : "'") + values[i].name + "'";
+  for (size_t i = 0; i < std::min(values.size(), kMost); ++i)
+    text += (i ? ", '" : "'") + values[i].name + "'";
   if (values.size() > kMost) text += " and " + std::to_string(values.size() - kMost) + " more";
   return text;
 }
@@ -55,7 +57,8 @@ void OverrideInputShapes(Graph& graph, const std::map<std::string, Shape>& shape
     const auto input = std::find_if(graph.inputs.begin(), graph.inputs.end(),
                                     [&](ValueId id) { return graph.value(id).name == name; });
     if (input == graph.inputs.end()) {
-      throw Error(ErrorCode::kInvalidArgument, "shape given for input '" + name + "', which the model does not have");
+      throw Error(ErrorCode::kInvalidArgument,
+                  "shape given for input '" + name + "', which the model does not have");
     }
     ValueType& type = graph.value(*input).type;
     type.has_shape = true;
@@ -93,7 +96,8 @@ void CheckInput(const ValueInfo& info, const Value& value) {
   if (info.is_sequence) {
     if (!value.is_sequence()) fail("expected a sequence");
     if (!info.is_map) return;
-    for (size_t i = 0; i < value.items().size(); ++i) check_map(value.items()[i], "item " + std::to_string(i));
+    for (size_t i = 0; i < value.items().size(); ++i)
+      check_map(value.items()[i], "item " + std::to_string(i));
     return;
   }
   if (info.is_map) return check_map(value, "the value");
@@ -136,10 +140,12 @@ class Session::Impl {
       outputs_[i].is_random = random[i];
     }
     metadata_ = graph->metadata;
-    const bool fixed = std::all_of(inputs_.begin(), inputs_.end(), [](const ValueInfo& info) { return IsFixed(info); });
-    executable_ = fixed ? std::make_unique<Executable>(std::move(graph), options.profile)
-                        : std::make_unique<Executable>(std::shared_ptr<const Graph>(std::move(graph)),
-                                                       options.max_plans, options.profile);
+    const bool fixed =
+        std::all_of(inputs_.begin(), inputs_.end(), [](const ValueInfo& info) { return IsFixed(info); });
+    executable_ = fixed
+                      ? std::make_unique<Executable>(std::move(graph), options.profile, ChooserFor(options))
+                      : std::make_unique<Executable>(std::shared_ptr<const Graph>(std::move(graph)),
+                                                     options.max_plans, options.profile, ChooserFor(options));
     // Where all sizes are known the first run finds its plan made, and mistakes show at load.
     std::map<std::string, Shape> none;
     if (fixed) Prepare(none);
@@ -224,9 +230,18 @@ class Session::Impl {
   static std::shared_ptr<ThreadPool> PoolFor(const SessionOptions& options) {
     if (options.threads < 0 || options.threads > ThreadPool::kMaxThreads) {
       throw Error(ErrorCode::kInvalidArgument, "threads is " + std::to_string(options.threads) +
-                                                   ", expected 0 to " + std::to_string(ThreadPool::kMaxThreads));
+                                                   ", expected 0 to " +
+                                                   std::to_string(ThreadPool::kMaxThreads));
     }
     return ThreadPool::Get(options.threads == 0 ? AvailableCpus() : options.threads);
+  }
+
+  ChooseKernel ChooserFor(const SessionOptions& options) const {
+    if (options.tuning_file.empty()) return PrepareKernel;
+    return [tuner = Tuner::ForFile(options.tuning_file), threads = pool_->threads()](
+               const Node& node, const std::function<PrepareContext()>& make_context) {
+      return tuner->Prepare(node, threads, make_context);
+    };
   }
 
   static bool IsFixed(const ValueInfo& info) {
@@ -234,9 +249,12 @@ class Session::Impl {
            std::all_of(info.shape.begin(), info.shape.end(), [](int64_t size) { return size >= 0; });
   }
 
-  static void CheckName(const std::vector<ValueInfo>& known, const std::string& what, const std::string& name) {
-    if (std::any_of(known.begin(), known.end(), [&](const ValueInfo& info) { return info.name == name; })) return;
-    throw Error(ErrorCode::kInvalidArgument, "the model has no " + what + " '" + name + "'; it has " + ListNames(known));
+  static void CheckName(const std::vector<ValueInfo>& known, const std::string& what,
+                        const std::string& name) {
+    if (std::any_of(known.begin(), known.end(), [&](const ValueInfo& info) { return info.name == name; }))
+      return;
+    throw Error(ErrorCode::kInvalidArgument,
+                "the model has no " + what + " '" + name + "'; it has " + ListNames(known));
   }
 
   void Optimize(Graph& graph, const SessionOptions& options) {
@@ -247,7 +265,8 @@ class Session::Impl {
       ctx.evaluate = EvaluateForPasses;
       RunPasses(graph, options.disabled_passes, ctx);
       for (PassContext::Note& note : ctx.notes) {
-        pass_notes_.push_back({std::move(note.pass), std::move(note.place), std::move(note.text), note.applied});
+        pass_notes_.push_back(
+            {std::move(note.pass), std::move(note.place), std::move(note.text), note.applied});
       }
     }
     graph.Compact();

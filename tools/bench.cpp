@@ -259,6 +259,7 @@ Verb AddBench(CLI::App& app) {
   AddThreadsOption(*verb, options->model);
   AddShapeOption(*verb, options->model);
   AddPassOptions(*verb, options->model);
+  AddTuneOption(*verb, options->model);
   verb->footer("Example: sluice bench model.onnx --threads 2 --seconds 5 --json figures.json");
   return {verb, [options] { return Run(*options); }};
 }

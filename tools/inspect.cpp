@@ -151,6 +151,7 @@ Verb AddInspect(CLI::App& app) {
   AddThreadsOption(*verb, options->model);
   AddShapeOption(*verb, options->model);
   AddPassOptions(*verb, options->model);
+  AddTuneOption(*verb, options->model);
   verb->footer("Example: sluice inspect model.onnx --fusions --shape x=1x3x416x416");
   return {verb, [options] { return Run(*options); }};
 }

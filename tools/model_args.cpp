@@ -1,11 +1,11 @@
 #include "tools/model_args.h"
 
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
 #include <charconv>
 #include <cmath>
 #include <cstring>
-
-#include <CLI/CLI.hpp>
-#include <fmt/format.h>
 
 #include "graph/import.h"
 #include "sluice/error.h"
@@ -60,6 +60,12 @@ void AddShapeOption(CLI::App& app, ModelOptions& options) {
                  "NAME=1x3x64x64 overrides the declared shape of an input; ? leaves a size open; repeatable");
 }
 
+void AddTuneOption(CLI::App& app, ModelOptions& options) {
+  app.add_option(
+      "--tune", options.tuning_file,
+      "Measures the kernels of steps that this file does not know, and remembers the fastest there");
+}
+
 void AddPassOptions(CLI::App& app, ModelOptions& options) {
   app.add_option("--passes", options.passes, "off runs the model as it is written, without any rewrite (on)")
       ->check(CLI::IsMember({"on", "off"}));
@@ -91,6 +97,7 @@ SessionOptions ToSessionOptions(const ModelOptions& options) {
   session.threads = options.threads;
   session.passes = options.passes == "on";
   session.disabled_passes = options.disabled_passes;
+  session.tuning_file = options.tuning_file;
   for (const std::string& text : options.shapes) {
     const size_t equals = text.rfind('=');
     std::string name;
@@ -134,7 +141,8 @@ std::string ListValues(const std::vector<ValueInfo>& values) {
 
 std::string DescribeInfo(const ValueInfo& info) {
   std::string text(DataTypeName(info.dtype));
-  if (info.is_map) text = fmt::format("map{} from {} to {}", info.is_sequence ? "s" : "", DataTypeName(info.key_type), text);
+  if (info.is_map)
+    text = fmt::format("map{} from {} to {}", info.is_sequence ? "s" : "", DataTypeName(info.key_type), text);
   if (info.is_sequence) text = "sequence of " + text;
   if (info.is_optional) text = "optional " + text;
   if (info.is_map) return text;
@@ -164,7 +172,8 @@ ValueType::Kind FileKindOf(const ValueInfo& info) {
   return info.is_map ? ValueType::Kind::kMap : ValueType::Kind::kTensor;
 }
 
-Value ReadInput(const std::string& path, const ValueInfo& info, const PictureOptions& picture, bool* was_picture) {
+Value ReadInput(const std::string& path, const ValueInfo& info, const PictureOptions& picture,
+                bool* was_picture) {
   const std::vector<std::byte> bytes = ReadFile(path);
   if (was_picture != nullptr) *was_picture = false;
   if (LooksLikePicture(bytes)) {
@@ -200,15 +209,19 @@ Value Noise(const ValueInfo& info, uint64_t seed) {
   } else if (info.dtype == DataType::kComplex64 || info.dtype == DataType::kComplex128) {
     const bool wide = info.dtype == DataType::kComplex128;
     for (int64_t i = 0; i < 2 * tensor.num_elements(); ++i) {
-      if (wide) static_cast<double*>(tensor.mutable_data())[i] = random.Normal();
-      else static_cast<float*>(tensor.mutable_data())[i] = static_cast<float>(random.Normal());
+      if (wide)
+        static_cast<double*>(tensor.mutable_data())[i] = random.Normal();
+      else
+        static_cast<float*>(tensor.mutable_data())[i] = static_cast<float>(random.Normal());
     }
   } else {
     Dispatch(NumericTypes(), info.dtype, [&](auto tag) {
       using T = typename decltype(tag)::type;
       for (T& value : tensor.mutable_values<T>()) {
-        if constexpr (std::is_integral_v<T>) value = static_cast<T>(random.Next() & 1);
-        else value = T(static_cast<float>(random.Normal()));
+        if constexpr (std::is_integral_v<T>)
+          value = static_cast<T>(random.Next() & 1);
+        else
+          value = T(static_cast<float>(random.Normal()));
       }
     });
   }

@@ -22,10 +22,12 @@ struct ModelOptions {
   std::vector<std::string> shapes;           // "NAME=1x3x64x64", or without "NAME=" for a lone input
   std::string passes = "on";
   std::vector<std::string> disabled_passes;
+  std::string tuning_file;
 };
 void AddModelOption(CLI::App& app, ModelOptions& options);
 void AddThreadsOption(CLI::App& app, ModelOptions& options);
 void AddShapeOption(CLI::App& app, ModelOptions& options);
+void AddTuneOption(CLI::App& app, ModelOptions& options);
 void AddPassOptions(CLI::App& app, ModelOptions& options);
 
 // Throws Error{kInvalidArgument} for shapes that cannot be read; reads the model only where a shape

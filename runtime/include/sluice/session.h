@@ -28,6 +28,12 @@ struct SessionOptions {
   std::map<std::string, Shape> input_shapes;
   // Plans are made per combination of input shapes; at most this many are kept, the oldest goes first.
   int max_plans = 16;
+  // Empty: a cost model chooses the kernel of each step. Otherwise the kernels that could run a convolution
+  // or matrix product are measured when a plan is made, the fastest is kept, and the choice is remembered in
+  // this file, for this processor, version, number of threads and these shapes; what the file knows is not
+  // measured again. Results may differ in their last bits from one choice to another. The file may be shared
+  // by processes.
+  std::string tuning_file;
   // Collect the time of every step; see Session::profile.
   bool profile = false;
 };
@@ -45,20 +51,20 @@ struct ValueInfo {
   // A map from key_type to dtype, or with is_sequence a sequence of those.
   bool is_map = false;
   DataType key_type = DataType::kUndefined;
-  // An output that depends on an operator of which the standard states the distribution, not the numbers: other
-  // implementations give others.
+  // An output that depends on an operator of which the standard states the distribution, not the numbers:
+  // other implementations give others.
   bool is_random = false;
 };
 
 // What one step of the last plan cost, over all runs so far.
 struct StepProfile {
-  std::string node;      // name of the node, or of its output
-  std::string op;        // "Conv + LeakyRelu(0.1)"
-  std::string kernel;    // "oneDNN jit:avx512_core", "reorder"
+  std::string node;                       // name of the node, or of its output
+  std::string op;                         // "Conv + LeakyRelu(0.1)"
+  std::string kernel;                     // "oneDNN jit:avx512_core", "reorder"
   std::vector<std::string> input_shapes;  // "float [1, 3, 416, 416] nchw"
   std::string output_shape;
-  std::vector<std::string> declined;      // kernels preferred to this one, and why they do not do it
-  int64_t tiles = 1;                      // independent pieces
+  std::vector<std::string> declined;  // kernels preferred to this one, and why they do not do it
+  int64_t tiles = 1;                  // independent pieces
   int64_t calls = 0;
   int64_t total_ns = 0;  // wall time between the start of the first tile and the end of the last
   int64_t flops = 0;     // of one call; 0 where not counted
@@ -75,16 +81,16 @@ struct TraceEvent {
 // What a pass did to the graph, or why it left a place alone.
 struct PassNote {
   std::string pass;
-  std::string place;     // node
-  std::string text;      // "fused LeakyRelu(0.1)", "kept: the value between has a second user"
+  std::string place;  // node
+  std::string text;   // "fused LeakyRelu(0.1)", "kept: the value between has a second user"
   bool applied = false;
 };
 
 struct PlanInfo {
-  int64_t arena_bytes = 0;       // memory of one run for intermediate values
-  int64_t live_peak_bytes = 0;   // lower bound: the largest sum of values alive at a time
-  int64_t packed_bytes = 0;      // weights in the kernels' own order
-  int64_t flops = 0;             // multiplications and additions of one run
+  int64_t arena_bytes = 0;      // memory of one run for intermediate values
+  int64_t live_peak_bytes = 0;  // lower bound: the largest sum of values alive at a time
+  int64_t packed_bytes = 0;     // weights in the kernels' own order
+  int64_t flops = 0;            // multiplications and additions of one run
   int64_t steps = 0;
   int64_t reorders = 0;
 };
