@@ -62,8 +62,14 @@ const Section::Entry* Section::Find(std::string_view key) const {
   return &found->second;
 }
 
+std::string Section::PlaceAt(int line) const {
+  return file_ + ":" + std::to_string(line) + ": [" + Printable(name_) + "]";
+}
+std::string Section::Place() const { return PlaceAt(line_); }
+
 void Section::FailAtLine(int line, std::string_view key, const std::string& message) const {
-  FailAt(file_, line, "[" + Printable(name_) + "] " + (key.empty() ? "" : Printable(key) + ": ") + message);
+  throw Error(ErrorCode::kInvalidModel,
+              PlaceAt(line) + " " + (key.empty() ? "" : Printable(key) + ": ") + message);
 }
 
 void Section::Fail(std::string_view key, const std::string& message) const {
@@ -71,19 +77,16 @@ void Section::Fail(std::string_view key, const std::string& message) const {
   FailAtLine(found == entries_.end() ? line_ : found->second.line, key, message);
 }
 
-int64_t Section::Int(std::string_view key, int64_t fallback, int64_t least) const {
+int64_t Section::Int(std::string_view key, int64_t fallback, int64_t least, int64_t most) const {
   const Entry* entry = Find(key);
   if (entry == nullptr) return fallback;
   int64_t value = 0;
   if (!ParseWhole(std::string_view(entry->value), value))
     Fail(key, "expected an integer, found " + Quote(entry->value));
-  // No size of a network needs more, and sums of such stay far from overflow.
-  constexpr int64_t kMost = int64_t{1} << 31;
-  if (value < least || value > kMost || value < -kMost) {
-    Fail(key, "expected " +
-                  (least == INT64_MIN ? std::string("a number") : "at least " + std::to_string(least)) +
-                  (value > kMost ? " and at most " + std::to_string(kMost) : "") + ", found " +
-                  Printable(entry->value));
+  if (value < std::max(least, -kMost) || value > most) {
+    const std::string bound = value > most ? "at most " + std::to_string(most)
+                                           : "at least " + std::to_string(std::max(least, -kMost));
+    Fail(key, "expected " + bound + ", found " + Printable(entry->value));
   }
   return value;
 }

@@ -7,6 +7,11 @@
 
 namespace sluice::darknet {
 
+// No size of a network needs more, and products of two stay far from overflow.
+constexpr int64_t kMost = int64_t{1} << 31;
+// The same for what is multiplied with more: windows, strides, paddings.
+constexpr int64_t kMostWindow = 1 << 15;
+
 // One [section] of a Darknet configuration file with its key=value lines.
 class Section {
  public:
@@ -22,7 +27,7 @@ class Section {
   // Values; those without a fallback throw Error{kInvalidModel} where the key is missing. All of them
   // throw where the text is not what is asked for, or the key is stated again with another value, naming
   // file, line, section and key. They count the key as read.
-  int64_t Int(std::string_view key, int64_t fallback, int64_t least = INT64_MIN) const;
+  int64_t Int(std::string_view key, int64_t fallback, int64_t least = INT64_MIN, int64_t most = kMost) const;
   int64_t Int(std::string_view key) const;
   float Float(std::string_view key, float fallback) const;
   std::string String(std::string_view key, std::string_view fallback) const;
@@ -34,6 +39,8 @@ class Section {
   // Throws Error{kInvalidModel} for the first key that nobody has read.
   void CheckAllRead() const;
 
+  // "net.cfg:12: [maxpool]", the line of the section.
+  std::string Place() const;
   // Throws Error{kInvalidModel}: "net.cfg:12: [maxpool] size: " + message.
   [[noreturn]] void Fail(std::string_view key, const std::string& message) const;
 
@@ -46,6 +53,7 @@ class Section {
   };
   // Null where the key is missing.
   const Entry* Find(std::string_view key) const;
+  std::string PlaceAt(int line) const;
   [[noreturn]] void FailAtLine(int line, std::string_view key, const std::string& message) const;
 
   std::string file_, name_;

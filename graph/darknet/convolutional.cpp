@@ -12,12 +12,12 @@ struct Strides {
 };
 
 Strides ReadStrides(const Section& section) {
-  const int64_t stride = section.Int("stride", 1, 1);
-  return {section.Int("stride_x", stride, 1), section.Int("stride_y", stride, 1)};
+  const int64_t stride = section.Int("stride", 1, 1, kMostWindow);
+  return {section.Int("stride_x", stride, 1, kMostWindow), section.Int("stride_y", stride, 1, kMostWindow)};
 }
 
 int64_t ReadPadding(const Section& section, int64_t size) {
-  const int64_t padding = section.Int("padding", 0, 0);
+  const int64_t padding = section.Int("padding", 0, 0, kMostWindow);
   return section.Int("pad", 0) != 0 ? size / 2 : padding;
 }
 
@@ -30,8 +30,8 @@ void RefuseUnusual(const Section& section) {
   if (section.Has("share_index")) section.Fail("share_index", "not supported");
 }
 
-// The picking filters of [local] take patch * size^2 elements.
-constexpr int64_t kMostPatchChannels = 1 << 16, kMostPatchSize = 32;
+// Elements of the filters of [local] that pick patches: channels * size^4.
+constexpr int64_t kMostPicked = 1 << 26;
 
 Layer Convolutional(Network& net, const Section& section) {
   WantPicture(section, net.current);
@@ -39,9 +39,9 @@ Layer Convolutional(Network& net, const Section& section) {
   const Strides strides = ReadStrides(section);
   ConvolutionShape shape;
   shape.filters = section.Int("filters", 1, 1);
-  shape.size = section.Int("size", 1, 1);
-  shape.groups = section.Int("groups", 1, 1);
-  shape.dilation = section.Int("dilation", 1, 1);
+  shape.size = section.Int("size", 1, 1, kMostWindow);
+  shape.groups = section.Int("groups", 1, 1, kMostWindow);
+  shape.dilation = section.Int("dilation", 1, 1, kMostWindow);
   shape.pad = ReadPadding(section, shape.size) * shape.dilation;
   if (antialiasing == 0) {
     shape.stride_x = strides.x;
@@ -59,8 +59,8 @@ Layer Convolutional(Network& net, const Section& section) {
 Layer Deconvolutional(Network& net, const Section& section) {
   const Layer x = net.current;
   WantPicture(section, x);
-  const int64_t filters = section.Int("filters", 1, 1), size = section.Int("size", 1, 1);
-  const int64_t stride = section.Int("stride", 1, 1), pad = ReadPadding(section, size);
+  const int64_t filters = section.Int("filters", 1, 1), size = section.Int("size", 1, 1, kMostWindow);
+  const int64_t stride = section.Int("stride", 1, 1, kMostWindow), pad = ReadPadding(section, size);
   const bool normalized = section.Int("batch_normalize", 0) != 0;
   Layer y;
   y.c = filters;
@@ -74,7 +74,7 @@ Layer Deconvolutional(Network& net, const Section& section) {
   Tensor weights = net.weights.Take({x.c, filters, size, size},
                                     std::max<int64_t>(1, x.c * size * size / (stride * stride)));
   const bool folded = normalized && net.fold && !net.weights.overrun();
-  if (folded) bias = Fold(norm, 1, weights);
+  if (folded) bias = Fold(net, norm, 1, weights);
   GraphBuilder& b = net.build;
   std::vector<ValueId> inputs = {x.value, b.Constant("weights", std::move(weights))};
   if (!normalized || folded) inputs.push_back(b.Constant("bias", std::move(bias)));
@@ -99,8 +99,8 @@ Layer Connected(Network& net, const Section& section) {
 Layer Local(Network& net, const Section& section) {
   const Layer& x = net.current;
   WantPicture(section, x);
-  const int64_t filters = section.Int("filters", 1, 1), size = section.Int("size", 1, 1);
-  const int64_t stride = section.Int("stride", 1, 1), pad = section.Int("pad", 0) != 0 ? 1 : 0;
+  const int64_t filters = section.Int("filters", 1, 1), size = section.Int("size", 1, 1, kMostWindow);
+  const int64_t stride = section.Int("stride", 1, 1, kMostWindow), pad = section.Int("pad", 0) != 0 ? 1 : 0;
   Layer y;
   y.c = filters;
   y.h = OutputSize(section, x.h, 2 * pad, size, stride);
@@ -109,16 +109,17 @@ Layer Local(Network& net, const Section& section) {
   const int64_t lost = pad != 0 ? 1 : size;
   if ((x.h - lost) / stride + 1 != y.h || (x.w - lost) / stride + 1 != y.w)
     section.Fail("pad", "Darknet pads [local] by 1, which suits size 3 only");
-  const int64_t positions = y.h * y.w, patch = x.c * size * size;
-  if (x.c > kMostPatchChannels || size > kMostPatchSize) section.Fail("size", "too large");
+  const int64_t positions = y.h * y.w, square = size * size, patch = x.c * square;
+  if (x.c > kMostPicked / (square * square))
+    section.Fail("size", "too large for " + std::to_string(x.c) + " channels");
   GraphBuilder& b = net.build;
   Tensor bias = net.weights.TakeNear({filters, y.h, y.w}, 0.0f, 0.05f);
   Tensor weights = net.weights.Take({positions, filters, patch}, patch);
   // A convolution whose filters pick one element each makes the patches: [n, patch, h, w].
   Tensor picks(DataType::kFloat, {patch, 1, size, size});
   auto picked = picks.mutable_values<float>();
-  const auto square = static_cast<size_t>(size * size);
-  for (size_t i = 0; i < picked.size(); ++i) picked[i] = i / square % square == i % square ? 1.0f : 0.0f;
+  for (int64_t i = 0; i < patch * square; ++i)
+    picked[static_cast<size_t>(i)] = i / square % square == i % square ? 1.0f : 0.0f;
   const ValueId patches = b.Op("Conv", {x.value, b.Constant("picks", std::move(picks))},
                                {{"kernel_shape", std::vector<int64_t>{size, size}},
                                 {"strides", std::vector<int64_t>{stride, stride}},

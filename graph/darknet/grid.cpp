@@ -11,15 +11,10 @@ Layer Detection(Network& net, const Section& section) {
   const Layer x = net.current;
   Head head;
   head.kind = Head::Kind::kGrid;
-  constexpr int64_t kMost = 1 << 16;
-  const auto count = [&](const char* key, int64_t fallback) {
-    const int64_t value = section.Int(key, fallback, 1);
-    if (value > kMost) section.Fail(key, "too many");
-    return value;
-  };
-  head.classes = count("classes", 1);
-  head.num = count("num", 1);
-  head.side = count("side", 7);
+  constexpr int64_t kMostCount = 1 << 12;
+  head.classes = section.Int("classes", 1, 1, kMostCount);
+  head.num = section.Int("num", 1, 1, kMostCount);
+  head.side = section.Int("side", 7, 1, kMostCount);
   head.squared = section.Int("sqrt", 0) != 0;
   if (section.Int("coords", 1) != 4) section.Fail("coords", "expected 4");
   if (section.Int("reorg", 0) != 0) section.Fail("reorg", "not supported");

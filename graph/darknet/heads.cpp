@@ -28,6 +28,8 @@ Layer Joined(Network& net, const Layer& x, const Split& parts, int64_t anchors, 
   return y;
 }
 
+constexpr int64_t kMostClasses = 1 << 20, kMostAnchors = 1 << 10, kMostCells = 1 << 24;
+
 void CheckChannels(const Section& section, const Layer& x, int64_t anchors, int64_t classes) {
   const int64_t expected = anchors * (5 + classes);
   if (x.flat || x.c != expected) {
@@ -35,6 +37,7 @@ void CheckChannels(const Section& section, const Layer& x, int64_t anchors, int6
                                 " entries need " + std::to_string(expected) +
                                 " channels, the layer before has " + std::to_string(x.c));
   }
+  if (x.h > kMostCells / x.w) section.Fail("", "expected at most " + std::to_string(kMostCells) + " cells");
 }
 
 void IgnoreTraining(const Section& section) {
@@ -104,13 +107,10 @@ std::vector<float> ReadAnchors(const Section& section, int64_t count) {
   return anchors;
 }
 
-constexpr int64_t kMostClasses = 1 << 20, kMostAnchors = 1 << 10;
-
 Layer Yolo(Network& net, const Section& section) {
   const Layer x = net.current;
-  const int64_t classes = section.Int("classes", 20, 1), num = section.Int("num", 1, 1);
-  if (classes > kMostClasses) section.Fail("classes", "too many");
-  if (num > kMostAnchors) section.Fail("num", "too many");
+  const int64_t classes = section.Int("classes", 20, 1, kMostClasses);
+  const int64_t num = section.Int("num", 1, 1, kMostAnchors);
   std::vector<int64_t> mask = section.Ints("mask");
   if (mask.empty()) {
     for (int64_t i = 0; i < num; ++i) mask.push_back(i);
@@ -144,9 +144,8 @@ Layer Yolo(Network& net, const Section& section) {
 
 Layer Region(Network& net, const Section& section) {
   const Layer x = net.current;
-  const int64_t classes = section.Int("classes", 20, 1), num = section.Int("num", 1, 1);
-  if (classes > kMostClasses) section.Fail("classes", "too many");
-  if (num > kMostAnchors) section.Fail("num", "too many");
+  const int64_t classes = section.Int("classes", 20, 1, kMostClasses);
+  const int64_t num = section.Int("num", 1, 1, kMostAnchors);
   if (section.Int("coords", 4) != 4) section.Fail("coords", "expected 4");
   if (section.Int("background", 0) != 0) section.Fail("background", "not supported");
   const bool softmax = section.Int("softmax", 0) != 0;

@@ -16,6 +16,17 @@ using darknet::Section;
 
 constexpr int64_t kOldestOpset = 9;
 
+// Sizes whose products stay far from overflow, and tensors that a machine may hold.
+void CheckSize(const Section& section, const Layer& x) {
+  int64_t elems = 0;
+  if (__builtin_mul_overflow(x.h, x.w, &elems) || __builtin_mul_overflow(elems, x.c, &elems) ||
+      elems > darknet::kMost) {
+    section.Fail("", "makes " + std::to_string(x.c) + " x " + std::to_string(x.h) + " x " +
+                         std::to_string(x.w) + " elements, expected at most " +
+                         std::to_string(darknet::kMost));
+  }
+}
+
 // The input: a picture, or a vector.
 Layer ReadNet(const Section& net) {
   if (net.name() != "net" && net.name() != "network") net.Fail("", "expected the first section to be [net]");
@@ -93,8 +104,12 @@ Layer ReadNet(const Section& net) {
               "seen"});
   const bool vector = net.Has("inputs") && !net.Has("height") && !net.Has("width");
   if (vector) return {ValueId::kNone, net.Int("inputs", 0, 1), 1, 1, true};
+  for (const char* key : {"height", "width"}) {
+    if (!net.Has(key)) net.Fail(key, "missing");
+  }
   const Layer picture = {ValueId::kNone, net.Int("channels", 3, 1), net.Int("height", 0, 1),
                          net.Int("width", 0, 1), false};
+  CheckSize(net, picture);
   if (net.Int("inputs", picture.elems()) != picture.elems())
     net.Fail("inputs", "expected channels * height * width = " + std::to_string(picture.elems()));
   return picture;
@@ -224,15 +239,22 @@ std::unique_ptr<Graph> ImportDarknetText(std::string_view cfg, const std::string
   graph->inputs.push_back(input.value);
   darknet::Weights numbers = std::move(weights);
   GraphBuilder build(*graph, options.opset);
-  Network net{build, numbers, options.fold, batch, input.w, input.h, cfg_name, input, {}, {}, {}};
+  Network net{build, numbers, options.fold, batch, input.w, input.h, cfg_name, input, {}, {}, {}, {}};
   for (size_t i = 1; i < sections.size(); ++i) {
     const Section& section = sections[i];
     const darknet::SectionBuilder builder = darknet::FindSection(section.name());
     if (builder == nullptr) section.Fail("", "unknown section, expected one of " + darknet::KnownSections());
     build.SetPrefix(section.name() + "_" + std::to_string(i - 1));
     ReadCommonKeys(section);
-    net.current = builder(net, section);
+    try {
+      net.current = builder(net, section);
+    } catch (const Error& error) {
+      // What is thrown below knows neither file nor section.
+      if (std::string_view(error.what()).starts_with(cfg_name)) throw;
+      throw Error(error.code(), section.Place() + " " + error.what());
+    }
     section.CheckAllRead();
+    CheckSize(section, net.current);
     net.layers.push_back(net.current);
   }
   if (net.layers.empty()) sections[0].Fail("", "no layers follow");

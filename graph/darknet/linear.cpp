@@ -18,7 +18,7 @@ Dense TakeDense(Network& net, int64_t inputs, int64_t outputs, bool normalized) 
   if (normalized) {
     Normalization norm = TakeNormalization(net, bias, outputs);
     if (Folds(net, normalized))
-      bias = Fold(norm, dense.transposed ? 1 : 0, weights);
+      bias = Fold(net, norm, dense.transposed ? 1 : 0, weights);
     else
       dense.norm = std::move(norm);
   }
@@ -50,7 +50,7 @@ Convolution TakeConvolution(Network& net, const Section& section, int64_t channe
   const int64_t fan_in = channels / shape.groups * shape.size * shape.size;
   Tensor weights = net.weights.Take({shape.filters, channels / shape.groups, shape.size, shape.size}, fan_in);
   if (Folds(net, normalized))
-    bias = Fold(norm, 0, weights);
+    bias = Fold(net, norm, 0, weights);
   else if (normalized)
     convolution.norm = std::move(norm);
   GraphBuilder& b = net.build;

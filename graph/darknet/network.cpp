@@ -84,7 +84,7 @@ ValueId Normalize(Network& net, ValueId x, const Normalization& norm) {
               {{"epsilon", kEpsilon}});
 }
 
-Tensor Fold(const Normalization& norm, int axis, Tensor& weights) {
+Tensor Fold(Network& net, const Normalization& norm, int axis, Tensor& weights) {
   const auto channels = weights.shape()[static_cast<size_t>(axis)];
   const auto scale = norm.scale.values<float>(), mean = norm.mean.values<float>(),
              variance = norm.variance.values<float>(), shift = norm.bias.values<float>();
@@ -98,7 +98,7 @@ Tensor Fold(const Normalization& norm, int axis, Tensor& weights) {
   }
   const int64_t outer = axis == 0 ? 1 : weights.shape()[0],
                 inner = weights.num_elements() / (outer * channels);
-  Tensor scaled(DataType::kFloat, weights.shape());
+  Tensor scaled = net.room.Floats(weights.shape());
   const float* from = static_cast<const float*>(weights.data());
   float* to = static_cast<float*>(scaled.mutable_data());
   for (int64_t i = 0; i < outer * channels; ++i) {
@@ -111,6 +111,9 @@ Tensor Fold(const Normalization& norm, int axis, Tensor& weights) {
 
 Layer Blur(Network& net, const Section& section, const Layer& x, int64_t kind, int64_t stride_x,
            int64_t stride_y) {
+  constexpr int64_t kMostBlurred = 1 << 20;
+  if (x.c > kMostBlurred)
+    section.Fail("antialiasing", "expected at most " + std::to_string(kMostBlurred) + " channels");
   const bool binomial = kind != 2;
   const int64_t size = binomial ? 3 : 2, pad = size == 3 ? 1 : 0;
   std::vector<float> kernel(4, 0.25f);

@@ -6,6 +6,7 @@
 
 #include "graph/builder.h"
 #include "graph/darknet/cfg.h"
+#include "graph/darknet/room.h"
 #include "graph/darknet/weights.h"
 
 namespace sluice::darknet {
@@ -51,6 +52,7 @@ struct Network {
   std::vector<Layer> layers;  // one for each section after [net]
   std::vector<Head> heads;
   std::vector<State> states;
+  Room room;  // for weights that are not those of the file
 
   // The layer that `index` names in `key` of the section at hand: absolute, or relative where negative.
   const Layer& At(const Section& section, std::string_view key, int64_t index) const;
@@ -90,7 +92,7 @@ Normalization TakeNormalization(Network& net, Tensor bias, int64_t channels);
 ValueId Normalize(Network& net, ValueId x, const Normalization& norm);
 // Instead of Normalize: scales `weights`, whose channels are along `axis` 0 or 1, and gives the bias that
 // goes with them.
-Tensor Fold(const Normalization& norm, int axis, Tensor& weights);
+Tensor Fold(Network& net, const Normalization& norm, int axis, Tensor& weights);
 
 // A blur of stride `stride` over each channel, as `antialiasing` asks for after a layer: 3x3 binomial, or 2x2
 // even.

@@ -12,12 +12,12 @@ struct PoolWindow {
 
 // Darknet pads `padding` in all, the smaller half in front.
 PoolWindow ReadWindow(const Section& section) {
-  const int64_t stride = section.Int("stride", 1, 1);
+  const int64_t stride = section.Int("stride", 1, 1, kMostWindow);
   PoolWindow window;
-  window.stride_x = section.Int("stride_x", stride, 1);
-  window.stride_y = section.Int("stride_y", stride, 1);
-  window.size = section.Int("size", stride, 1);
-  const int64_t padding = section.Int("padding", window.size - 1, 0);
+  window.stride_x = section.Int("stride_x", stride, 1, kMostWindow);
+  window.stride_y = section.Int("stride_y", stride, 1, kMostWindow);
+  window.size = section.Int("size", stride, 1, kMostWindow);
+  const int64_t padding = section.Int("padding", window.size - 1, 0, kMostWindow);
   window.pad_begin = padding / 2;
   window.pad_end = padding - window.pad_begin;
   return window;
@@ -86,10 +86,8 @@ Layer AveragePool(Network& net, const Section& section) {
 Layer Upsample(Network& net, const Section& section) {
   WantPicture(section, net.current);
   const Layer& x = net.current;
-  const int64_t stride = section.Int("stride", 2);
+  const int64_t stride = section.Int("stride", 2, 1, 1024);
   const float scale = section.Float("scale", 1.0f);
-  if (stride < 1 || stride > 1024)
-    section.Fail("stride", "expected 1 to 1024, found " + std::to_string(stride));
   Layer y = x;
   y.h = x.h * stride;
   y.w = x.w * stride;
@@ -127,7 +125,7 @@ Layer Reorganized(const Layer& x, int64_t s, bool reverse, ValueId value) {
 // s^2 channels and s times its sizes, whatever it is, and moves squares of that to channels.
 Layer Reorg(Network& net, const Section& section) {
   const Layer& x = net.current;
-  const int64_t s = section.Int("stride", 1, 1), extra = section.Int("extra", 0, 0);
+  const int64_t s = section.Int("stride", 1, 1, kMostWindow), extra = section.Int("extra", 0, 0);
   const bool reverse = section.Int("reverse", 0) != 0;
   GraphBuilder& b = net.build;
   // As many zeros after the elements.
@@ -146,7 +144,7 @@ Layer Reorg(Network& net, const Section& section) {
 // AlexeyAB's reorg3d: forward it is what SpaceToDepth does; reversed it is the inverse of the above.
 Layer Reorg3d(Network& net, const Section& section) {
   const Layer& x = net.current;
-  const int64_t s = section.Int("stride", 1, 1);
+  const int64_t s = section.Int("stride", 1, 1, kMostWindow);
   const bool reverse = section.Int("reverse", 0) != 0;
   CheckReorg(section, x, s, reverse);
   GraphBuilder& b = net.build;

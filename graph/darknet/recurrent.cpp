@@ -56,11 +56,11 @@ Layer Crnn(Network& net, const Section& section) {
   const int64_t output = section.Int("output_filters", section.Int("output", 1, 1), 1);
   const int64_t hidden = section.Int("hidden_filters", section.Int("hidden", 1, 1), 1);
   ConvolutionShape shape;
-  shape.size = section.Int("size", 3, 1);
-  shape.groups = section.Int("groups", 1, 1);
-  shape.dilation = section.Int("dilation", 1, 1);
+  shape.size = section.Int("size", 3, 1, kMostWindow);
+  shape.groups = section.Int("groups", 1, 1, kMostWindow);
+  shape.dilation = section.Int("dilation", 1, 1, kMostWindow);
   const bool named = section.Has("pad") || section.Has("padding");
-  const int64_t padding = section.Int("padding", 0, 0);
+  const int64_t padding = section.Int("padding", 0, 0, kMostWindow);
   shape.pad = (!named || section.Int("pad", 0) != 0 ? shape.size / 2 : padding) * shape.dilation;
   if (section.Int("stride", 1, 1) != 1) section.Fail("stride", "expected 1, so that states keep their size");
   if (section.Int("xnor", 0) != 0) section.Fail("xnor", "not supported");

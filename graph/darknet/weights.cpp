@@ -74,12 +74,10 @@ Tensor Weights::Take(Shape shape, int64_t fan_in) {
 Tensor Weights::TakeNear(Shape shape, float mean, float spread) {
   if (!made_up()) return Next(std::move(shape));
   Count(shape);
-  // Ten times the largest networks that were ever published in this form.
-  constexpr size_t kMostMadeUpBytes = size_t{4} << 30;
-  if (wanted_bytes_ > kMostMadeUpBytes) {
+  if (wanted_bytes_ > most_bytes_) {
     throw Error(ErrorCode::kInvalidModel, file_ + ": the network takes more than " +
-                                              std::to_string(kMostMadeUpBytes >> 30) +
-                                              " GB of weights, too many to make up");
+                                              std::to_string(most_bytes_) +
+                                              " bytes of weights, too many to make up");
   }
   Tensor tensor(DataType::kFloat, std::move(shape));
   // The sum of twelve uniform numbers less 6: normal enough, and the same with every standard library.

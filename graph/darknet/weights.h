@@ -19,8 +19,10 @@ class Weights {
   // keeps them alive for the tensors that are views of them. `file` names it in messages. Throws
   // Error{kInvalidModel}.
   Weights(std::span<const std::byte> bytes, std::shared_ptr<const void> owner, std::string file);
-  // Random ones, of a size that keeps activations near 1; the same for the same seed.
-  explicit Weights(uint64_t seed, std::string file = "weights") : file_(std::move(file)), random_(seed) {}
+  // Random ones, of a size that keeps activations near 1; the same for the same seed. More than `most_bytes`
+  // are refused with Error{kInvalidModel}; the default is ten times what the largest published networks take.
+  explicit Weights(uint64_t seed, std::string file = "weights", size_t most_bytes = size_t{4} << 30)
+      : file_(std::move(file)), most_bytes_(most_bytes), random_(seed) {}
 
   bool made_up() const { return bytes_.empty(); }
   // Whether [connected] weights are stored transposed, as versions from 1000 on do.
@@ -51,6 +53,7 @@ class Weights {
   int64_t revision_ = 0;
   size_t header_bytes_ = 0;
   size_t wanted_bytes_ = 0;
+  size_t most_bytes_ = 0;
   std::mt19937_64 random_;
 };
 
