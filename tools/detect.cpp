@@ -66,10 +66,8 @@ class Detector {
     Fit fit;
     const Picture fitted = FitInto(picture, width, height, &fit);
     PictureOptions pixels;
-    if (format_.bytes) {
-      pixels.scale = {"1"};
-      pixels.color = "bgr";
-    }
+    pixels.scale = {format_.scale};
+    pixels.color = format_.color;
     const Tensor tensor = PictureToTensor(fitted, pixels, input);
     const Stopwatch watch;
     const NamedValues outputs = session_.Run({{input.name, tensor}});
@@ -95,7 +93,7 @@ class Detector {
  private:
   Picture FitInto(const Picture& picture, int width, int height, Fit* fit) const {
     if (format_.letterbox)
-      return Letterbox(picture, width, height, fit, format_.bytes ? Align::kCorner : Align::kMiddle);
+      return Letterbox(picture, width, height, fit, format_.corner ? Align::kCorner : Align::kMiddle);
     *fit = {static_cast<double>(width) / picture.width, static_cast<double>(height) / picture.height, 0, 0};
     return Resize(picture, width, height);
   }

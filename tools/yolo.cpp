@@ -30,6 +30,11 @@ DetectorFormat ReadDarknet(const std::string& text, const std::vector<ValueInfo>
   try {
     const Json json = Json::parse(text);
     format.letterbox = json.at("resize") != "stretch";
+    format.color = json.value("color", format.color);
+    format.scale = json.value("scale", format.scale);
+    if (format.color != "auto" && format.color != "rgb" && format.color != "bgr" && format.color != "gray")
+      throw Error(ErrorCode::kInvalidModel,
+                  "metadata sluice.detector: color '" + format.color + "' is unknown");
     for (const Json& entry : json.at("heads")) {
       DetectorFormat::Head head;
       head.output = entry.at("output");
@@ -249,10 +254,11 @@ int64_t DetectorFormat::Head::rows(const Shape& shape) const {
 std::optional<DetectorFormat> FindFormat(const std::vector<ValueInfo>& inputs,
                                          const std::vector<ValueInfo>& outputs,
                                          const std::map<std::string, std::string>& metadata) {
-  if (inputs.size() != 1 || inputs[0].shape.size() != 4 || inputs[0].shape[1] != 3) return std::nullopt;
+  if (inputs.size() != 1 || inputs[0].shape.size() != 4) return std::nullopt;
   DetectorFormat format;
   if (const auto darknet = metadata.find("sluice.detector"); darknet != metadata.end())
     return ReadDarknet(darknet->second, outputs);
+  if (inputs[0].shape[1] != 3) return std::nullopt;
   if (FindOutput(outputs, "boxes") != nullptr && FindOutput(outputs, "scores") != nullptr) {
     format.kind = FindOutput(outputs, "classes") != nullptr ? Kind::kDecoded : Kind::kBoxes;
     if (const auto resize = metadata.find("sluice.resize"); resize != metadata.end())
@@ -268,7 +274,11 @@ std::optional<DetectorFormat> FindFormat(const std::vector<ValueInfo>& inputs,
   }
   if (columns <= 5 || (cells != 0 && rows > 0 && rows != cells && rows != 3 * cells)) return std::nullopt;
   format.kind = cells != 0 && rows == cells ? Kind::kYoloX : Kind::kYolo5;
-  format.bytes = format.kind == Kind::kYoloX;
+  if (format.kind == Kind::kYoloX) {
+    format.corner = true;
+    format.color = "bgr";
+    format.scale = "1";
+  }
   return format;
 }
 

@@ -34,8 +34,10 @@ struct DetectorFormat {
   Kind kind = Kind::kBoxes;
   std::string output;       // of the kinds with one
   std::vector<Head> heads;  // kDarknet
-  bool letterbox = true;    // otherwise pictures are stretched
-  bool bytes = false;       // pixels go in as 0 to 255, blue first, put into the left upper corner
+  // How pictures become the input.
+  bool letterbox = true;  // otherwise they are stretched
+  bool corner = false;    // letterboxed into the left upper corner instead of the middle
+  std::string color = "auto", scale = "1/255";  // as `sluice run` takes them
 };
 
 // Nothing where the model is no detector that is known here. Throws Error{kInvalidModel} for metadata that do

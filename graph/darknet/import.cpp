@@ -136,13 +136,15 @@ const char* NameOf(Head::Kind kind) {
   return kind == Head::Kind::kYolo ? "yolo" : kind == Head::Kind::kRegion ? "region" : "detection";
 }
 
-// {"input": [w, h], "resize": "stretch", "scale": 1/255, "color": "rgb", "heads": [...]} where a head is
+// {"input": [w, h], "resize": "stretch", "color": "rgb" or "gray", "scale": "1/255", "heads": [...]} where a
+// head is
 // {"output", "kind": "yolo" or "region", "classes", "anchors", "new_coords"} or
 // {"output", "kind": "detection", "classes", "side", "num", "squared"}.
 std::string DetectorText(const Network& net, const std::vector<std::string>& outputs) {
   const auto boolean = [](bool value) { return value ? "true" : "false"; };
   std::string text = "{\"input\": [" + std::to_string(net.input_w) + ", " + std::to_string(net.input_h) +
-                     "], \"resize\": \"stretch\", \"color\": \"rgb\", \"scale\": \"1/255\", \"heads\": [";
+                     "], \"resize\": \"stretch\", \"color\": \"" + (net.input_c == 1 ? "gray" : "rgb") +
+                     "\", \"scale\": \"1/255\", \"heads\": [";
   for (size_t i = 0; i < net.heads.size(); ++i) {
     const Head& head = net.heads[i];
     text += std::string(i == 0 ? "" : ", ") + "{\"output\": \"" + outputs[i] + "\", \"kind\": \"" +
@@ -239,7 +241,8 @@ std::unique_ptr<Graph> ImportDarknetText(std::string_view cfg, const std::string
   graph->inputs.push_back(input.value);
   darknet::Weights numbers = std::move(weights);
   GraphBuilder build(*graph, options.opset);
-  Network net{build, numbers, options.fold, batch, input.w, input.h, cfg_name, input, {}, {}, {}, {}};
+  Network net{build,    numbers, options.fold, batch, input.c, input.w, input.h,
+              cfg_name, input,   {},           {},    {},      {}};
   for (size_t i = 1; i < sections.size(); ++i) {
     const Section& section = sections[i];
     const darknet::SectionBuilder builder = darknet::FindSection(section.name());

@@ -46,7 +46,7 @@ struct Network {
   Weights& weights;
   bool fold = true;  // BatchNormalization into the weights before it
   Dim batch = 1;
-  int64_t input_w = 0, input_h = 0;
+  int64_t input_c = 0, input_w = 0, input_h = 0;
   std::string cfg_path;       // files that sections name are looked for around it
   Layer current;              // of the section before
   std::vector<Layer> layers;  // one for each section after [net]

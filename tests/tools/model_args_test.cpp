@@ -6,7 +6,6 @@
 
 #include "sluice/error.h"
 #include "tools/compare.h"
-#include "tools/detections.h"
 #include "tools/files.h"
 
 namespace sluice::tools {
@@ -77,34 +76,6 @@ TEST(SafeFileName, StaysInTheFolderAndIsUnique) {
 TEST(Extension, IsThatOfTheLastPart) {
   EXPECT_EQ(Extension("a.b/c.PNG"), ".png");
   EXPECT_EQ(Extension("a.b/c"), "");
-}
-
-TEST(Decode, KeepsTheBestOfOverlappingBoxesOfAClass) {
-  const std::vector<float> boxes = {0, 0, 10, 10, 1, 1, 10, 10, 50, 50, 60, 60};
-  const std::vector<float> scores = {0.9f, 0.1f, 0.8f, 0.7f, 0.3f, 0.2f};
-  const auto found = Decode(Tensor::From<float>({1, 3, 4}, boxes), Tensor::From<float>({1, 3, 2}, scores), 0.25f, 0.45f);
-  ASSERT_EQ(found.size(), 3u);
-  EXPECT_EQ(found[0].label, 0);
-  EXPECT_FLOAT_EQ(found[0].score, 0.9f);
-  EXPECT_EQ(found[1].label, 1);  // the second box, of the other class
-  EXPECT_FLOAT_EQ(found[1].box[0], 1);
-  EXPECT_FLOAT_EQ(found[2].box[0], 50);
-  EXPECT_THROW(Decode(Tensor(DataType::kFloat, {1, 3, 5}), Tensor(DataType::kFloat, {1, 3, 2}), 0.5f, 0.5f), Error);
-}
-
-TEST(MapBack, UndoesTheLetterboxAndClamps) {
-  std::vector<Detection> detections = {{0, 1, {10, 30, 50, 40}}, {0, 1, {0, 0, 5, 5}}};
-  MapBack({0.5, 0.5, 0, 20}, 80, 40, detections);
-  ASSERT_EQ(detections.size(), 1u);
-  EXPECT_EQ(detections[0].box, (std::array<float, 4>{20, 20, 80, 40}));
-}
-
-TEST(ParseLabels, TakesJsonLinesAndCommas) {
-  const std::vector<std::string> want = {"red circle", "square"};
-  EXPECT_EQ(ParseLabels("[\"red circle\", \"square\"]"), want);
-  EXPECT_EQ(ParseLabels("red circle\r\nsquare\n"), want);
-  EXPECT_EQ(ParseLabels("red circle, square"), want);
-  EXPECT_THROW(ParseLabels("[1, 2]"), Error);
 }
 
 }  // namespace
