@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "graph/printable.h"
 #include "sluice/error.h"
 
 namespace sluice {
@@ -14,8 +15,8 @@ size_t Index(NodeId id) { return static_cast<size_t>(id); }
 
 std::string Describe(const Node& node, std::string_view fallback_name) {
   const std::string_view name = node.name.empty() ? fallback_name : std::string_view(node.name);
-  std::string text = node.domain.empty() ? node.op_type : node.domain + "." + node.op_type;
-  if (!name.empty()) text += " '" + std::string(name) + "'";
+  std::string text = Printable(node.domain.empty() ? node.op_type : node.domain + "." + node.op_type);
+  if (!name.empty()) text += " '" + Printable(name) + "'";
   return text;
 }
 

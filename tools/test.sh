@@ -5,3 +5,4 @@ cd "$(dirname "$0")/.."
 
 tools/setup.sh release
 ctest --preset release -j "$(nproc)" --no-tests=error
+tests/fuzz/run.sh 20

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cmath>
 
+#include "graph/printable.h"
 #include "sluice/error.h"
 
 namespace sluice::darknet {
@@ -13,15 +14,10 @@ namespace {
   throw Error(ErrorCode::kInvalidModel, file + ":" + std::to_string(line) + ": " + message);
 }
 
-// Messages quote what they find, and files may hold anything.
-std::string Printable(std::string_view text) {
-  constexpr size_t kMost = 60;
-  std::string printable;
-  for (char c : text.substr(0, kMost)) printable += c >= 32 && c < 127 ? c : '?';
-  return printable + (text.size() > kMost ? "..." : "");
-}
+// Of what is found in a file; a line of it may be long.
+constexpr size_t kMostShown = 60;
 
-std::string Quote(std::string_view text) { return "'" + Printable(text) + "'"; }
+std::string Quote(std::string_view text) { return "'" + Printable(text, kMostShown) + "'"; }
 
 template <typename T>
 bool ParseWhole(std::string_view text, T& value) {
@@ -63,13 +59,13 @@ const Section::Entry* Section::Find(std::string_view key) const {
 }
 
 std::string Section::PlaceAt(int line) const {
-  return file_ + ":" + std::to_string(line) + ": [" + Printable(name_) + "]";
+  return file_ + ":" + std::to_string(line) + ": [" + Printable(name_, kMostShown) + "]";
 }
 std::string Section::Place() const { return PlaceAt(line_); }
 
 void Section::FailAtLine(int line, std::string_view key, const std::string& message) const {
   throw Error(ErrorCode::kInvalidModel,
-              PlaceAt(line) + " " + (key.empty() ? "" : Printable(key) + ": ") + message);
+              PlaceAt(line) + " " + (key.empty() ? "" : Printable(key, kMostShown) + ": ") + message);
 }
 
 void Section::Fail(std::string_view key, const std::string& message) const {
@@ -86,7 +82,7 @@ int64_t Section::Int(std::string_view key, int64_t fallback, int64_t least, int6
   if (value < std::max(least, -kMost) || value > most) {
     const std::string bound = value > most ? "at most " + std::to_string(most)
                                            : "at least " + std::to_string(std::max(least, -kMost));
-    Fail(key, "expected " + bound + ", found " + Printable(entry->value));
+    Fail(key, "expected " + bound + ", found " + Printable(entry->value, kMostShown));
   }
   return value;
 }
