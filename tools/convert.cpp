@@ -77,7 +77,8 @@ Verb AddConvert(CLI::App& app) {
   verb->add_option("-o,--output", options->output, "The ONNX file to write")->required();
   verb->add_option("--names", options->names, "File with the names of the classes, one a line");
   verb->add_flag("--decode", options->darknet.decode,
-                 "Outputs boxes, scores and classes after non-maximum suppression instead of the heads");
+                 "Outputs boxes, scores and classes of the first picture after non-maximum suppression instead of "
+                 "the heads (opset 11 or newer)");
   verb->add_option("--threshold", options->darknet.decoding.threshold,
                    "With --decode: lowest score of a detection (0.25)")
       ->check(CLI::Range(0.0, 1.0));

@@ -183,6 +183,9 @@ def cases():
     yield "shortcut_more_channels", net.section("shortcut", **{"from": 0}, activation="linear"), DARKNET
     yield "shortcut_alpha", Net(30).conv(4, 3).conv(4, 3).section(
         "shortcut", **{"from": -2}, activation="linear", alpha=0.5, beta=2), DARKNET
+    yield "sam", Net(51).conv(4, 3).conv(4, 3).section("sam", **{"from": -2}), OPENCV
+    net = Net(52).conv(4, 3).section("avgpool", (4, 1, 1)).conv(4, activation="logistic")
+    yield "scale_channels", net.section("scale_channels", (4, 13, 17), **{"from": 0}), OPENCV
     yield "upsample", Net(31).conv(4, 3).section("upsample", (4, 26, 34), stride=2).conv(3, 1), BOTH
     yield "upsample_scale", Net(32).conv(4, 3).section("upsample", (4, 39, 51), stride=3, scale=0.5), DARKNET
     yield "reorg", Net(33, height=12, width=16).conv(8, 3).section("reorg", (32, 6, 8), stride=2).conv(3, 1), BOTH
