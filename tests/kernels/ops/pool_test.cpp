@@ -177,6 +177,27 @@ TEST(Pool, EmptyTensors) {
                Tensor(DataType::kFloat, {0, 3, 1, 1}));
 }
 
+// The standard: output = floor((input + pads - span) / stride + 1), which is 0 where less than one window is
+// there. A quotient rounded towards zero would be one window that hangs over the end; only ceil_mode asks for
+// that.
+TEST(Pool, LessThanOneWindowIsRefusedUnlessRoundedUp) {
+  const auto pool = [](const char* op, int64_t size, int64_t ceil, int64_t stride) {
+    return OpCase{op,
+                  22,
+                  {{"kernel_shape", Ints{3}}, {"strides", Ints{stride}}, {"ceil_mode", ceil}},
+                  {Random({1, 2, size}, 1)}};
+  };
+  for (const char* op : {"MaxPool", "AveragePool", "LpPool"}) {
+    ExpectRefused(pool(op, 2, 0, 2), "the window spans 3 positions of spatial axis 0, which has 2");
+    ExpectRefused(pool(op, 1, 1, 2), "the window spans 3 positions of spatial axis 0, which has 1");
+    EXPECT_EQ(RunOp(pool(op, 2, 1, 2))[0].tensor().shape(), (Shape{1, 2, 1}));
+    EXPECT_EQ(RunOp(pool(op, 3, 0, 2))[0].tensor().shape(), (Shape{1, 2, 1}));
+    // The second window begins at 2, inside, and hangs over the end.
+    EXPECT_EQ(RunOp(pool(op, 4, 1, 2))[0].tensor().shape(), (Shape{1, 2, 2}));
+    EXPECT_EQ(RunOp(pool(op, 4, 0, 2))[0].tensor().shape(), (Shape{1, 2, 1}));
+  }
+}
+
 TEST(Pool, Misuse) {
   const Tensor x = Random({1, 2, 4, 4}, 1);
   ExpectRefused({"MaxPool", 12, {}, {x}}, "kernel_shape");
