@@ -41,6 +41,8 @@ void PrepareContext::Fail(const std::string& message) const {
 }
 
 std::shared_ptr<SubgraphRunner> PrepareContext::Subgraph(std::string_view name) const {
+  // While constants are folded there is nothing that runs nested graphs.
+  if (!make_subgraph_) Unsupported("graphs inside of nodes are run by a session only");
   return make_subgraph_(attrs().Subgraph(name));
 }
 
