@@ -83,6 +83,13 @@ Comparison CompareExactly(std::span<const T> got, std::span<const T> want, const
   return result;
 }
 
+// FNV-1a.
+uint64_t DigestBytes(const void* data, size_t size, uint64_t digest) {
+  const auto* bytes = static_cast<const unsigned char*>(data);
+  for (size_t i = 0; i < size; ++i) digest = (digest ^ bytes[i]) * 0x100000001b3u;
+  return digest;
+}
+
 Comparison CompareTensors(const Tensor& got, const Tensor& want, const Tolerance& tolerance) {
   if (got.dtype() != want.dtype() || got.shape() != want.shape()) {
     return {false, 0, fmt::format("got {}, expected {}", DescribeValue(got), DescribeValue(want))};
@@ -161,6 +168,24 @@ Comparison CompareKinds(const Value& got, const Value& want) {
     if (a.dtype() == b.dtype() && a.shape() == b.shape()) return Comparison();
     return Comparison{false, 0, fmt::format("got {}, expected {}", DescribeValue(a), DescribeValue(b))};
   });
+}
+
+uint64_t Digest(const Value& value, uint64_t digest) {
+  const std::string type = DescribeValue(value);
+  digest = DigestBytes(type.data(), type.size(), digest + 0xcbf29ce484222325u);
+  if (value.is_sequence()) {
+    for (const Value& item : value.items()) digest = Digest(item, digest);
+  }
+  if (value.is_map()) return Digest(value.mapped(), Digest(value.keys(), digest));
+  if (!value.is_tensor()) return digest;
+  const Tensor& tensor = value.tensor();
+  if (tensor.dtype() == DataType::kString) {
+    for (const std::string& text : tensor.values<std::string>()) {
+      digest = DigestBytes(text.c_str(), text.size() + 1, digest);
+    }
+    return digest;
+  }
+  return DigestBytes(tensor.data(), static_cast<size_t>(tensor.byte_size()), digest);
 }
 
 }  // namespace sluice::tools

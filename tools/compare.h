@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 
@@ -29,5 +30,9 @@ struct Comparison {
 Comparison Compare(const Value& got, const Value& want, const Tolerance& tolerance);
 // Types and shapes alone, for outputs of which nobody can state the elements (ValueInfo::is_random).
 Comparison CompareKinds(const Value& got, const Value& want);
+
+// Of the value's type, shape and bits, continuing `digest`: results that differ in a bit have, but for a
+// chance of 2^-64, different digests.
+uint64_t Digest(const Value& value, uint64_t digest = 0);
 
 }  // namespace sluice::tools

@@ -39,6 +39,7 @@ struct Result {
   Kind kind = Kind::kPassed;
   std::string reason;        // of a failure or a skip
   double largest_error = 0;  // over all outputs of all data sets
+  uint64_t digest = 0;       // of all outputs: the same bits, the same digest
   double ms = 0;
   bool random = false;       // of an output only type and shape could be compared
 };
@@ -186,6 +187,7 @@ void RunSet(const Session& declared, const std::string& model, const SessionOpti
     if (info.is_random) result.random = true;
     const Comparison comparison = info.is_random ? CompareKinds(got, want) : Compare(got, want, tolerance);
     result.largest_error = std::max(result.largest_error, comparison.largest_error);
+    result.digest = Digest(got, result.digest);
     if (!comparison.equal) fail(fmt::format("output '{}': {}", info.name, comparison.message));
   }
 }
@@ -207,7 +209,7 @@ Result RunCase(const fs::path& dir, const Options& options, const SessionOptions
       result.reason = error.what();
     }
   } catch (const std::bad_alloc&) {
-    result = {Result::Kind::kFailed, "out of memory", 0, 0};
+    result = {.kind = Result::Kind::kFailed, .reason = "out of memory"};
   }
   result.ms = watch.ms();
   return result;
@@ -257,6 +259,7 @@ int Run(Options options) {
     // JSON has no infinity.
     if (std::isfinite(result.largest_error)) entry["largest_error"] = result.largest_error;
     else entry["largest_error"] = "inf";
+    entry["digest"] = fmt::format("{:016x}", result.digest);
     entry["ms"] = result.ms;
     json_cases.push_back(std::move(entry));
   }

@@ -125,5 +125,22 @@ TEST(Compare, GoesThroughSequences) {
   EXPECT_TRUE(Compare(Value(), Value(), {}).equal);
 }
 
+TEST(Digest, DependsOnTypeShapeAndEveryBit) {
+  const uint64_t digest = Digest(F({2}, {1, 0}));
+  EXPECT_EQ(Digest(F({2}, {1, 0})), digest);
+  EXPECT_NE(Digest(F({2}, {1, -0.0f})), digest);
+  EXPECT_NE(Digest(F({2, 1}, {1, 0})), digest);
+  EXPECT_NE(Digest(F({2}, {1, 0}), digest), digest);
+  EXPECT_NE(Digest(Tensor(DataType::kInt32, {2})), Digest(Tensor(DataType::kFloat, {2})));
+  const auto text = [](std::vector<std::string> values) {
+    return Digest(Tensor::From<std::string>({2}, std::move(values)));
+  };
+  EXPECT_NE(text({"ab", "c"}), text({"a", "bc"}));
+  const Value one = F({1}, {1}), two = F({1}, {2});
+  const auto sequence = [](std::vector<Value> items) { return Digest(Value::Sequence(std::move(items))); };
+  EXPECT_NE(sequence({one, two}), sequence({two, one}));
+  EXPECT_EQ(sequence({one, two}), sequence({one, two}));
+}
+
 }  // namespace
 }  // namespace sluice::tools
