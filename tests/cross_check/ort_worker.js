@@ -8,6 +8,9 @@ const path = require('path');
 const readline = require('readline');
 const ort = require(path.join(process.env.SLUICE_PEERS_MODULES, 'onnxruntime-node'));
 
+// Warnings about models are not what is asked for.
+ort.env.logLevel = 'error';
+
 const ARRAYS = {
   float32: Float32Array, float64: Float64Array, float16: Uint16Array, bool: Uint8Array,
   int8: Int8Array, int16: Int16Array, int32: Int32Array, int64: BigInt64Array,
