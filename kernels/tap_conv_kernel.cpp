@@ -99,7 +99,10 @@ void TapConvKernel::PackWeights(PrepareContext& ctx) {
     for (const PhaseTap& tap : phase.taps) format += ' ' + std::to_string(tap.kernel);
   }
   const int64_t icg = g.ic_per_group(), ocg = g.oc_per_group();
-  packed_ = PackShared(weights, format, g.groups * panels_ * panel_elems_ * 4, [&](std::byte* to) {
+  const int64_t packed_bytes = g.groups * panels_ * panel_elems_ * 4;
+  packed_ = PackShared(weights, format, packed_bytes, [&](std::byte* to) {
+    // Of channels beyond the last, where blocks and panels are wider than what is left.
+    if (icg % block_ != 0 || ocg % width != 0) std::fill_n(to, packed_bytes, std::byte(0));
     const auto* from = static_cast<const float*>(weights.data());
     auto* packed = reinterpret_cast<float*>(to);
     for (int64_t group = 0; group < g.groups; ++group) {
@@ -121,7 +124,8 @@ void TapConvKernel::PackWeights(PrepareContext& ctx) {
   // A panel may be wider than what is left of the channels.
   const int64_t padded = g.oc + width;
   bias_ = PackShared(bias, "padded " + std::to_string(padded), padded * 4, [&](std::byte* to) {
-    std::copy_n(static_cast<const std::byte*>(bias.data()), bias.byte_size(), to);
+    std::byte* end = std::copy_n(static_cast<const std::byte*>(bias.data()), bias.byte_size(), to);
+    std::fill(end, to + padded * 4, std::byte(0));
   });
 }
 
