@@ -14,6 +14,7 @@ Needs python3-numpy, python3-onnx, Node.js with npm and a build of the command.
 import argparse
 import collections
 import json
+import os
 import pathlib
 import re
 import shutil
@@ -28,6 +29,8 @@ import graphs
 import ort
 
 WAYS = {"passes off": ["--passes", "off"], "1 thread": ["--threads", "1"], "2 threads": ["--threads", "2"]}
+# Where memory is filled with NaN before it is handed out, see tests/fill_malloc.cpp.
+FILLED = ("passes off", "1 thread")
 
 
 def random_inputs(model, generator):
@@ -138,12 +141,13 @@ def graph_cases(count, runtime, work, seed):
         yield f"graph {i}", folder, model, prepare(runtime, folder, folder / "model.onnx", model, inputs)
 
 
-def run_sluice(command, work, way):
+def run_sluice(command, work, way, preload):
     """folder -> the result of its case."""
+    filled = {"LD_PRELOAD": str(preload)} if preload and way in FILLED else {}
     report = work / "report.json"
     report.unlink(missing_ok=True)
     done = subprocess.run([str(command), "test", str(work), "--json", str(report), *WAYS[way]],
-                          stdout=subprocess.DEVNULL)
+                          env=dict(os.environ, **filled), stdout=subprocess.DEVNULL)
     if not report.exists():
         raise SystemExit(f"'{command}' ended with {done.returncode}, {way}")
     return {case["case"]: case for case in json.loads(report.read_text())["cases"]}
@@ -172,6 +176,7 @@ def main():
     parser.add_argument("--seed", type=int, default=1, help="of the first graph and of the models' inputs")
     parser.add_argument("--operators", action="store_true", help="prints how many graphs agree on each operator")
     parser.add_argument("--sluice", type=pathlib.Path, default=ort.ROOT / "build/release/tools/sluice")
+    parser.add_argument("--preload", type=pathlib.Path, help="build/release/tests/libfill_malloc.so, to find reads of unwritten memory")
     parser.add_argument("--work", type=pathlib.Path, default=ort.ROOT / "build/cross_check")
     args = parser.parse_args()
     if not args.sluice.exists():
@@ -194,7 +199,7 @@ def main():
     if not cases:
         raise SystemExit("nothing to compare")
 
-    results = {way: run_sluice(args.sluice, args.work, way) for way in WAYS}
+    results = {way: run_sluice(args.sluice, args.work, way, args.preload) for way in WAYS}
     operators, bad, largest = collections.Counter(), 0, 0
     for folder, (name, text, ops) in cases.items():
         lines = problems(results, folder)
