@@ -22,6 +22,10 @@ constexpr int64_t kMostBandTiles = 112;
 // About 100 us of one core, and enough tiles for 16 threads.
 constexpr int64_t kTileFlops = 10'000'000, kMaxTiles = 32;
 
+// Floats between the elements' planes: a tile's elements would lie in the same set of the L1 cache where a
+// plane is a multiple of 4 KiB.
+constexpr int64_t kSkew = 16;
+
 int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 }  // namespace
@@ -41,8 +45,8 @@ struct ShortWinogradKernel::Buffers {
       part = reinterpret_cast<T*>(memory + used);
       used += (count * static_cast<int64_t>(sizeof(T)) + 63) / 64 * 64;
     };
-    take(transformed, k.form_.elems() * k.ic_blocks_ * k.band_tiles_ * k.block_);
-    take(products, k.form_.elems() * k.band_tiles_ * std::max(TapPanel(), k.block_));
+    take(transformed, k.form_.elems() * (k.ic_blocks_ * k.band_tiles_ * k.block_ + kSkew));
+    take(products, k.form_.elems() * (k.band_tiles_ * std::max(TapPanel(), k.block_) + kSkew));
     take(tiles, k.band_tiles_);
     take(blocks, k.band_blocks_);
     take(taps, k.groups_);
@@ -174,6 +178,25 @@ void ShortWinogradKernel::ChooseBands(PrepareContext& ctx) {
   }
 }
 
+// Writes one pair of channels' transformed weights, by phase, element and group, `step` apart.
+void ShortWinogradKernel::PackPair(const float* weights, int64_t step, float* packed) const {
+  double kernel[16], u[49];
+  for (const PhaseTaps& phase : taps_) {
+    for (int64_t group = 0; group < groups_; ++group) {
+      for (int64_t row = 0; row < form_.ry; ++row) {
+        for (int64_t col = 0; col < form_.rx; ++col) {
+          const int64_t tap = phase.kernel[static_cast<size_t>((row * groups_ + group) * form_.rx + col)];
+          kernel[row * form_.rx + col] = tap < 0 ? 0 : static_cast<double>(weights[tap]);
+        }
+      }
+      ShortWeights(form_, kernel, u);
+      for (int64_t e = 0; e < form_.elems(); ++e)
+        packed[(e * groups_ + group) * step] = static_cast<float>(u[e]);
+    }
+    packed += form_.elems() * groups_ * step;
+  }
+}
+
 // Panels: [phase][element][group][ic][channel of the panel].
 void ShortWinogradKernel::PackWeights(PrepareContext& ctx) {
   const ConvGeometry& g = geometry_;
@@ -188,38 +211,25 @@ void ShortWinogradKernel::PackWeights(PrepareContext& ctx) {
     for (int64_t tap : phase.kernel) format += ' ' + std::to_string(tap);
   }
   packed_ = PackShared(weights, format, panels_ * panel_elems * 4, [&](std::byte* to) {
-    const auto* from = static_cast<const float*>(weights.data());
-    auto* packed = reinterpret_cast<float*>(to);
-    std::vector<double> kernel(static_cast<size_t>(form_.ry * form_.rx)), u(static_cast<size_t>(elems));
-    for (int64_t o = 0; o < g.oc; ++o) {
-      for (int64_t i = 0; i < g.ic; ++i) {
-        const float* of_pair = from + (transposed_ ? i * g.oc + o : o * g.ic + i) * taps;
-        float* panel = packed + o / width * panel_elems + i * width + o % width;
-        for (const PhaseTaps& phase : taps_) {
-          for (int64_t group = 0; group < groups_; ++group) {
-            for (int64_t row = 0; row < form_.ry; ++row) {
-              for (int64_t col = 0; col < form_.rx; ++col) {
-                const int64_t tap =
-                    phase.kernel[static_cast<size_t>((row * groups_ + group) * form_.rx + col)];
-                kernel[static_cast<size_t>(row * form_.rx + col)] =
-                    tap < 0 ? 0 : static_cast<double>(of_pair[tap]);
-              }
-            }
-            ShortWeights(form_, kernel.data(), u.data());
-            for (int64_t e = 0; e < elems; ++e)
-              panel[(e * groups_ + group) * step] = static_cast<float>(u[static_cast<size_t>(e)]);
-          }
-          panel += phase_elems;
+    ForEachTile(panels_, [&](int64_t p) {
+      float* panel = reinterpret_cast<float*>(to) + p * panel_elems;
+      std::fill_n(panel, panel_elems, 0.0f);
+      for (int64_t o = p * width; o < std::min(g.oc, (p + 1) * width); ++o) {
+        for (int64_t i = 0; i < g.ic; ++i) {
+          const float* kernel =
+              static_cast<const float*>(weights.data()) + (transposed_ ? i * g.oc + o : o * g.ic + i) * taps;
+          PackPair(kernel, step, panel + i * width + o - p * width);
         }
       }
-    }
+    });
   });
   ctx.DropInput(1);
   if (!has_bias_) return;
   const Tensor& bias = *ctx.constant(2);
   const int64_t padded = g.oc + width;
   bias_ = PackShared(bias, "padded " + std::to_string(padded), padded * 4, [&](std::byte* to) {
-    std::copy_n(static_cast<const std::byte*>(bias.data()), bias.byte_size(), to);
+    std::byte* end = std::copy_n(static_cast<const std::byte*>(bias.data()), bias.byte_size(), to);
+    std::fill(end, to + padded * 4, std::byte(0));
   });
 }
 
@@ -291,7 +301,7 @@ void ShortWinogradKernel::RunPhase(const RunContext& ctx, size_t phase, int64_t 
   const int64_t in_plane = form_.ih * form_.iw * block_, out_plane = shape_.y.out * shape_.x.out * block_;
   int64_t num_blocks = 0;
   const int64_t count = ListTiles(phase, band, buffers.tiles, buffers.blocks, &num_blocks);
-  const int64_t elem_step = ic_blocks_ * count * block_;
+  const int64_t elem_step = ic_blocks_ * count * block_ + kSkew;
   for (int64_t c = 0; c < ic_blocks_; ++c) {
     ShortInput(form_, ctx.in<float>(0) + c * in_plane, buffers.tiles, count, elem_step,
                buffers.transformed + c * count * block_);
@@ -308,7 +318,7 @@ void ShortWinogradKernel::RunPhase(const RunContext& ctx, size_t phase, int64_t 
   }
 
   const auto ops = post_ops_.For(ctx);
-  const int64_t product_step = count * std::max(width, block_);
+  const int64_t product_step = count * std::max(width, block_) + kSkew;
   for (int64_t p = first_panel; p < first_panel + panels; ++p) {
     const float* weights =
         static_cast<const float*>(packed_->data()) +

@@ -1,7 +1,6 @@
 #include "kernels/tap_conv_kernel.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "kernels/cache_sizes.h"
 #include "kernels/parallel.h"
@@ -17,38 +16,21 @@ constexpr int64_t kMaxTiles = 32;
 constexpr int64_t kShareOfL2 = 4;
 // Narrower ranges of channels copy the input too often.
 constexpr int64_t kLeastPanels = 2;
+// Products that each dot product needs for its end, the sum over a vector, not to show.
+constexpr int64_t kLeastDot = 128;
 
 int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 }  // namespace
-
-// Memory of one running tile, in this order.
-struct TapConvKernel::Buffers {
-  float* copy;
-  TapBlock* blocks;
-  Tap* taps;
-  int64_t* positions;
-
-  static int64_t BytesFor(const TapConvKernel& k) {
-    return (k.copy_elems_ + 15) / 16 * 64 + k.max_blocks_ * static_cast<int64_t>(sizeof(TapBlock)) +
-           k.max_taps_ * static_cast<int64_t>(sizeof(Tap)) +
-           k.max_positions_ * static_cast<int64_t>(sizeof(int64_t));
-  }
-  Buffers(const TapConvKernel& k, std::byte* memory) : copy(reinterpret_cast<float*>(memory)) {
-    memory += (k.copy_elems_ + 15) / 16 * 64;
-    blocks = reinterpret_cast<TapBlock*>(memory);
-    taps = reinterpret_cast<Tap*>(blocks + k.max_blocks_);
-    positions = reinterpret_cast<int64_t*>(taps + k.max_taps_);
-  }
-};
 
 void TapConvKernel::Prepare(PrepareContext& ctx) {
   if (ctx.dtype(0) != DataType::kFloat) ctx.Decline("not float");
   geometry_ = transposed_ ? ConvTransposeGeometryOf(ctx) : ConvGeometryOf(ctx);
   const ConvGeometry& g = geometry_;
   if (g.in.size() > 2) ctx.Decline("more than two spatial axes");
-  if (!transposed_ && g.in.size() == 2) ctx.Decline("oneDNN's is as fast in two dimensions");
-  if (!transposed_ && g.window.strides[0] != 1) ctx.Decline("stride is not 1");
+  const auto& strides = g.window.strides;
+  if (!transposed_ && std::any_of(strides.begin(), strides.end(), [](int64_t s) { return s != 1; }))
+    ctx.Decline("stride is not 1");
   if (g.flops() == 0 || ctx.output(0).num_elements() == 0) ctx.Decline("empty tensors");
   if (ctx.constant(1) == nullptr) ctx.Decline("weights are not constant");
   has_bias_ = ctx.has_input(2);
@@ -59,18 +41,29 @@ void TapConvKernel::Prepare(PrepareContext& ctx) {
     ctx.Decline("groups are no whole blocks of channels");
   if (g.ic_per_group() < block_ / 2) ctx.Decline("less input channels than half a block");
   ic_blocks_ = CeilDiv(g.ic_per_group(), block_);
-  oc_blocks_ = CeilDiv(g.oc_per_group(), block_);
-  panels_ = CeilDiv(oc_blocks_ * block_, TapPanel());
-
   shape_ = PhasesOf(g);
+  dots_ = g.groups == 1 && g.oc <= kMostDotChannels && ic_blocks_ * block_ * MostTaps() >= kLeastDot;
+  if (!transposed_ && g.in.size() == 2 && !dots_) ctx.Decline("oneDNN's is as fast in two dimensions");
+  out_block_ = dots_ ? 1 : block_;
+  oc_blocks_ = CeilDiv(g.oc_per_group(), out_block_);
+  width_ = dots_ ? g.oc : TapPanel();
+  panels_ = CeilDiv(oc_blocks_ * out_block_, width_);
+
   PlaceWeights();
   ChooseTiles();
-  post_ops_ = VectorPostOps(ctx, layout, TapPanel());
+  const Layout out_layout = dots_ ? Layout::kPlain : layout;
+  post_ops_ = VectorPostOps(ctx, out_layout, width_);
   rest_ = PostOpRunner(ctx, static_cast<size_t>(post_ops_.size()));
   ctx.SetInputLayout(0, layout);
-  ctx.SetOutputLayout(0, layout);
+  ctx.SetOutputLayout(0, out_layout);
   PackWeights(ctx);
   ctx.SetScratch(Buffers::BytesFor(*this));
+}
+
+int64_t TapConvKernel::MostTaps() const {
+  size_t taps = 0;
+  for (const Phase& phase : shape_.phases) taps = std::max(taps, phase.taps.size());
+  return static_cast<int64_t>(taps);
 }
 
 void TapConvKernel::PlaceWeights() {
@@ -78,7 +71,7 @@ void TapConvKernel::PlaceWeights() {
   for (Phase& phase : shape_.phases) {
     for (PhaseTap& tap : phase.taps) {
       tap.weights = panel_elems_;
-      panel_elems_ += ic_blocks_ * block_ * TapPanel();
+      panel_elems_ += ic_blocks_ * block_ * width_;
       if (first) min_dy_ = max_dy_ = tap.dy, min_dx_ = max_dx_ = tap.dx;
       first = false;
       min_dy_ = std::min(min_dy_, tap.dy), max_dy_ = std::max(max_dy_, tap.dy);
@@ -87,36 +80,36 @@ void TapConvKernel::PlaceWeights() {
   }
 }
 
-// Each group's panels: [tap, phase by phase][ic][channel of the panel].
+// Each group's panels: [tap, phase by phase][ic][channel of the panel]; of dot products [tap][ic
+// block][channel][ic].
 void TapConvKernel::PackWeights(PrepareContext& ctx) {
   const ConvGeometry& g = geometry_;
   const Tensor& weights = *ctx.constant(1);
-  const int64_t width = TapPanel(), taps = g.window.kernel_elems();
-  std::string format = "taps " + std::to_string(transposed_) + ' ' + std::to_string(width) + ' ' +
-                       std::to_string(block_) + ' ' + std::to_string(g.groups) + ' ' + std::to_string(g.oc) +
-                       ' ' + std::to_string(g.ic);
+  const int64_t width = width_, taps = g.window.kernel_elems();
+  std::string format = (dots_ ? "dots " : "taps ") + std::to_string(transposed_) + ' ' +
+                       std::to_string(width) + ' ' + std::to_string(block_) + ' ' + std::to_string(g.groups) +
+                       ' ' + std::to_string(g.oc) + ' ' + std::to_string(g.ic);
   for (const Phase& phase : shape_.phases) {
     for (const PhaseTap& tap : phase.taps) format += ' ' + std::to_string(tap.kernel);
   }
   const int64_t icg = g.ic_per_group(), ocg = g.oc_per_group();
-  const int64_t packed_bytes = g.groups * panels_ * panel_elems_ * 4;
-  packed_ = PackShared(weights, format, packed_bytes, [&](std::byte* to) {
-    // Of channels beyond the last, where blocks and panels are wider than what is left.
-    if (icg % block_ != 0 || ocg % width != 0) std::fill_n(to, packed_bytes, std::byte(0));
-    const auto* from = static_cast<const float*>(weights.data());
-    auto* packed = reinterpret_cast<float*>(to);
-    for (int64_t group = 0; group < g.groups; ++group) {
-      for (int64_t o = 0; o < ocg; ++o) {
-        float* panel = packed + (group * panels_ + o / width) * panel_elems_ + o % width;
+  packed_ = PackShared(weights, format, g.groups * panels_ * panel_elems_ * 4, [&](std::byte* to) {
+    ForEachTile(g.groups * panels_, [&](int64_t tile) {
+      const int64_t group = tile / panels_, first = tile % panels_ * width;
+      float* panel = reinterpret_cast<float*>(to) + tile * panel_elems_;
+      std::fill_n(panel, panel_elems_, 0.0f);
+      for (int64_t o = first; o < std::min(ocg, first + width); ++o) {
         for (int64_t i = 0; i < icg; ++i) {
+          const int64_t at = dots_ ? (i / block_ * width + o) * block_ + i % block_ : i * width + o - first;
           const float* kernel =
-              from + (transposed_ ? (group * icg + i) * ocg + o : (group * ocg + o) * icg + i) * taps;
+              static_cast<const float*>(weights.data()) +
+              (transposed_ ? (group * icg + i) * ocg + o : (group * ocg + o) * icg + i) * taps;
           for (const Phase& phase : shape_.phases) {
-            for (const PhaseTap& tap : phase.taps) panel[tap.weights + i * width] = kernel[tap.kernel];
+            for (const PhaseTap& tap : phase.taps) panel[tap.weights + at] = kernel[tap.kernel];
           }
         }
       }
-    }
+    });
   });
   ctx.DropInput(1);
   if (!has_bias_) return;
@@ -143,8 +136,7 @@ void TapConvKernel::ChooseTiles() {
   const int64_t ic = ic_blocks_ * block_;
   const int64_t budget = L2Bytes() / kShareOfL2 / static_cast<int64_t>(sizeof(float));
   const int64_t wanted = std::clamp<int64_t>(g.flops() / kTileFlops, 1, kMaxTiles);
-  int64_t taps = 0;
-  for (const Phase& phase : shape_.phases) taps = std::max(taps, static_cast<int64_t>(phase.taps.size()));
+  const int64_t taps = MostTaps();
   const auto split = [&](int64_t bands) {
     const int64_t most = std::max<int64_t>(1, panels_ / kLeastPanels);
     splits_ = g.groups * std::clamp<int64_t>(CeilDiv(wanted, bands * g.groups), 1, most);
@@ -157,7 +149,8 @@ void TapConvKernel::ChooseTiles() {
     const int64_t block_elems = std::max<int64_t>(1, taps * ic * TapRows());
     // Weights are read once a band.
     const int64_t fits = std::max<int64_t>(1, budget * 2 / block_elems);
-    split(CeilDiv(blocks, fits));
+    // Every range of channels gathers again.
+    split(2 * CeilDiv(blocks, fits));
     bands_ = std::clamp<int64_t>(CeilDiv(wanted, splits_), CeilDiv(blocks, fits), blocks);
     max_blocks_ = CeilDiv(blocks, bands_);
     copy_elems_ = max_blocks_ * block_elems;
@@ -188,189 +181,6 @@ void TapConvKernel::ChooseTiles() {
   max_blocks_ = rows * CeilDiv(cols, TapRows());
   max_taps_ = rows * taps;
   max_positions_ = rows * cols;
-}
-
-TapConvKernel::Part TapConvKernel::PartOf(int64_t split) const {
-  const int64_t per_group = splits_ / geometry_.groups;
-  const Range range = PieceOf(panels_, per_group, split % per_group);
-  return {split / per_group, range.begin, range.end - range.begin};
-}
-
-void TapConvKernel::Run(const RunContext& ctx, int64_t tile) const {
-  const Part part = PartOf(tile % splits_);
-  if (gathered_)
-    RunGathered(ctx, tile / splits_, part);
-  else
-    RunBand(ctx, tile / splits_, part);
-}
-
-void TapConvKernel::RunBand(const RunContext& ctx, int64_t band, const Part& part) const {
-  const Buffers buffers(*this, ctx.scratch<std::byte>());
-  const int64_t n = band / (row_bands_ * col_bands_);
-  const Range band_rows = PieceOf(shape_.phases[0].rows, row_bands_, band / col_bands_ % row_bands_);
-  const Range band_cols = PieceOf(shape_.phases[0].cols, col_bands_, band % col_bands_);
-
-  // Input rows [top, bottom) and columns from `left` on, as they lie or copied with zeros beside the row.
-  const int64_t blocks_of_image = geometry_.groups * ic_blocks_;
-  const float* src =
-      ctx.in<float>(0) + (n * blocks_of_image + part.group * ic_blocks_) * shape_.y.in * shape_.x.in * block_;
-  int64_t top = 0, left = 0, width = shape_.x.in, plane = shape_.y.in * shape_.x.in;
-  const int64_t first = band_cols.begin + min_dx_, end = band_cols.end + max_dx_;
-  if (first < 0 || end > shape_.x.in) {
-    top = std::clamp<int64_t>(band_rows.begin + min_dy_, 0, shape_.y.in);
-    const int64_t bottom = std::clamp<int64_t>(band_rows.end + max_dy_, top, shape_.y.in);
-    const int64_t begin = std::clamp<int64_t>(first, 0, shape_.x.in),
-                  stop = std::clamp<int64_t>(end, begin, shape_.x.in);
-    float* to = buffers.copy;
-    for (int64_t c = 0; c < ic_blocks_; ++c) {
-      for (int64_t y = top; y < bottom; ++y, to += (end - first) * block_) {
-        std::fill_n(to, (begin - first) * block_, 0.0f);
-        std::memcpy(to + (begin - first) * block_,
-                    src + ((c * shape_.y.in + y) * shape_.x.in + begin) * block_,
-                    static_cast<size_t>((stop - begin) * block_) * sizeof(float));
-        std::fill(to + (stop - first) * block_, to + (end - first) * block_, 0.0f);
-      }
-    }
-    src = buffers.copy;
-    left = first;
-    width = end - first;
-    plane = (bottom - top) * width;
-  }
-
-  for (const Phase& phase : shape_.phases) {
-    TapBlock* next = buffers.blocks;
-    Tap* taps = buffers.taps;
-    int64_t* positions = buffers.positions;
-    const int64_t stop = std::min(band_cols.end, phase.cols), cols = stop - band_cols.begin;
-    const int64_t pieces = CeilDiv(std::max<int64_t>(cols, 0), TapRows());
-    for (int64_t row = band_rows.begin; row < std::min(band_rows.end, phase.rows); ++row) {
-      const Tap* of_row = taps;
-      for (const PhaseTap& tap : phase.taps) {
-        const int64_t y = row + tap.dy;
-        if (y < 0 || y >= shape_.y.in) continue;
-        *taps++ = {((y - top) * width + tap.dx - left) * block_, tap.weights};
-      }
-      const int64_t line = ((phase.row + row * shape_.y.stride) * shape_.x.out + phase.col) * block_;
-      for (int64_t p = 0; p < pieces; ++p) {
-        const Range piece = PieceOf(cols, pieces, p);
-        const int64_t col = band_cols.begin + piece.begin, count = piece.end - piece.begin;
-        for (int64_t i = 0; i < count; ++i)
-          positions[i] = line + (col + i) * shape_.x.stride * block_ +
-                         n * geometry_.groups * oc_blocks_ * shape_.y.out * shape_.x.out * block_;
-        *next++ = {col * block_, of_row, taps - of_row, plane * block_, positions, static_cast<int>(count)};
-        positions += count;
-      }
-    }
-    SumPanels(ctx, part, src, buffers.blocks, next - buffers.blocks);
-  }
-}
-
-void TapConvKernel::RunGathered(const RunContext& ctx, int64_t band, const Part& part) const {
-  const Buffers buffers(*this, ctx.scratch<std::byte>());
-  const int64_t ic_plane = shape_.y.in * shape_.x.in * block_,
-                oc_plane = shape_.y.out * shape_.x.out * block_;
-  const int64_t in_image = geometry_.groups * ic_blocks_ * ic_plane,
-                out_image = geometry_.groups * oc_blocks_ * oc_plane;
-  const float* src = ctx.in<float>(0) + part.group * ic_blocks_ * ic_plane;
-  struct Place {
-    int64_t n, row, col;
-  };
-  Place places[64];
-  for (const Phase& phase : shape_.phases) {
-    const int64_t pixels = phase.rows * phase.cols, pieces = CeilDiv(geometry_.n, TapRows());
-    const int64_t blocks = BlocksOf(phase), positions_all = PositionsOf(phase);
-    const Range range = PieceOf(blocks, bands_, band);
-    TapBlock* next = buffers.blocks;
-    Tap* taps = buffers.taps;
-    int64_t* positions = buffers.positions;
-    float* copy = buffers.copy;
-    for (int64_t b = range.begin; b < range.end; ++b) {
-      const Range piece =
-          images_first_ ? PieceOf(geometry_.n, pieces, b % pieces) : PieceOf(positions_all, blocks, b);
-      const int64_t count = piece.end - piece.begin;
-      for (int64_t i = 0; i < count; ++i) {
-        const int64_t at = piece.begin + i, pixel = images_first_ ? b / pieces : at % pixels;
-        places[i] = {images_first_ ? at : at / pixels, pixel / phase.cols, pixel % phase.cols};
-        positions[i] =
-            places[i].n * out_image + ((phase.row + places[i].row * shape_.y.stride) * shape_.x.out +
-                                       phase.col + places[i].col * shape_.x.stride) *
-                                          block_;
-      }
-      const Tap* of_block = taps;
-      const float* begin = copy;
-      for (const PhaseTap& tap : phase.taps) {
-        // Null where the tap is beside the image; a tap that is so for all positions is left out.
-        const float* from[64];
-        bool any = false;
-        for (int64_t i = 0; i < count; ++i) {
-          const int64_t y = places[i].row + tap.dy, x = places[i].col + tap.dx;
-          const bool inside = y >= 0 && y < shape_.y.in && x >= 0 && x < shape_.x.in;
-          from[i] = inside ? src + places[i].n * in_image + (y * shape_.x.in + x) * block_ : nullptr;
-          any |= inside;
-        }
-        if (!any) continue;
-        *taps++ = {copy - begin, tap.weights};
-        for (int64_t c = 0; c < ic_blocks_; ++c) {
-          for (int64_t i = 0; i < count; ++i, copy += block_) {
-            if (from[i] == nullptr)
-              std::fill_n(copy, block_, 0.0f);
-            else
-              std::copy_n(from[i] + c * ic_plane, block_, copy);
-          }
-        }
-      }
-      *next++ = {begin - buffers.copy, of_block,  taps - of_block,
-                 count * block_,       positions, static_cast<int>(count)};
-      positions += count;
-    }
-    SumPanels(ctx, part, buffers.copy, buffers.blocks, next - buffers.blocks);
-  }
-}
-
-void TapConvKernel::SumPanels(const RunContext& ctx, const Part& part, const float* src,
-                              const TapBlock* blocks, int64_t count) const {
-  const int64_t width = TapPanel(), plane = shape_.y.out * shape_.x.out * block_;
-  auto ops = post_ops_.For(ctx);
-  for (int64_t p = part.first_panel; p < part.first_panel + part.panels; ++p) {
-    const int64_t in_group = p * width, channel = part.group * oc_blocks_ * block_ + in_group;
-    const int64_t at = channel / block_ * plane + channel % block_;
-    TapSum sum;
-    sum.block = block_;
-    sum.ic_blocks = ic_blocks_;
-    sum.src = src;
-    sum.dst_step = plane;
-    sum.channels = oc_blocks_ * block_ - in_group;
-    sum.valid = geometry_.oc_per_group() - in_group;
-    sum.weights = reinterpret_cast<const float*>(packed_->data()) + (part.group * panels_ + p) * panel_elems_;
-    sum.bias = has_bias_ ? reinterpret_cast<const float*>(bias_->data()) + channel : nullptr;
-    auto here = ops;
-    for (VectorOp& op : here) {
-      if (op.operand != nullptr) op.operand += op.by_channel ? channel : at;
-    }
-    sum.ops = here.data();
-    sum.num_ops = post_ops_.size();
-    sum.dst = ctx.out<float>(0) + at;
-    SumTaps(sum, blocks, count);
-  }
-  if (!rest_.empty()) ApplyRest(ctx, part, blocks, count);
-}
-
-// Position by position, since a phase's are not next to each other.
-void TapConvKernel::ApplyRest(const RunContext& ctx, const Part& part, const TapBlock* blocks,
-                              int64_t count) const {
-  const int64_t plane = shape_.y.out * shape_.x.out * block_, image = geometry_.groups * oc_blocks_ * plane;
-  const int64_t first = part.group * oc_blocks_ * block_ + part.first_panel * TapPanel();
-  const int64_t last =
-      std::min({first + part.panels * TapPanel(), (part.group + 1) * oc_blocks_ * block_, geometry_.oc});
-  for (int64_t b = 0; b < count; ++b) {
-    for (int i = 0; i < blocks[b].count; ++i) {
-      const int64_t n = blocks[b].dst[i] / image, pixel = blocks[b].dst[i] % image / block_;
-      for (int64_t c = first; c < last; c += block_) {
-        float* values = ctx.out<float>(0) + blocks[b].dst[i] + c / block_ * plane;
-        rest_.Apply(ctx, values, rest_.Block(n, c, std::min(block_, last - c), pixel, 1, block_));
-      }
-    }
-  }
 }
 
 }  // namespace sluice

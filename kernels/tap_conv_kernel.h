@@ -19,6 +19,9 @@ namespace sluice {
 // from a padded copy of the band. Rows that are too short to fill the registers are gathered: each block of
 // positions, through rows and images, is copied tap by tap.
 //
+// Up to four output channels (pictures, sound) are dot products with vectors along the input channels, which
+// leave no lanes empty, and are written row-major.
+//
 // A tile of the step is a band of positions of one image (gathered: of all) times a range of panels of output
 // channels; no sum is split.
 class TapConvKernel : public Kernel {
@@ -32,12 +35,21 @@ class TapConvKernel : public Kernel {
   void Run(const RunContext& ctx, int64_t tile) const override;
 
  private:
-  // What Run needs of memory beside the copies; see Run.
-  struct Buffers;
+  // Memory of one running tile, in this order: a copy of input, and lists of what is summed.
+  struct Buffers {
+    float* copy;
+    TapBlock* blocks;
+    Tap* taps;
+    int64_t* positions;
+
+    static int64_t BytesFor(const TapConvKernel& k);
+    Buffers(const TapConvKernel& k, std::byte* memory);
+  };
   struct Part {  // of the output channels: panels of one group
     int64_t group, first_panel, panels;
   };
 
+  int64_t MostTaps() const;
   void PlaceWeights();
   void PackWeights(PrepareContext& ctx);
   void ChooseTiles();
@@ -54,7 +66,9 @@ class TapConvKernel : public Kernel {
   ConvGeometry geometry_;
   ConvPhases shape_;
   int64_t block_ = 8, ic_blocks_ = 1, oc_blocks_ = 1;  // blocks of channels of a group
-  int64_t panels_ = 1, panel_elems_ = 0;               // panels of a group
+  int64_t panels_ = 1, width_ = 16, panel_elems_ = 0;  // panels of a group, channels and elements of one
+  bool dots_ = false;
+  int64_t out_block_ = 8;  // channels in a block of the output
   int64_t bands_ = 1, row_bands_ = 1, col_bands_ = 1, splits_ = 1;
   int64_t min_dy_ = 0, max_dy_ = 0, min_dx_ = 0, max_dx_ = 0;
   bool gathered_ = false, images_first_ = false;

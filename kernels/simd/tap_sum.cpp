@@ -9,6 +9,7 @@
 // Before all other headers of Highway.
 // clang-format off
 #include <hwy/foreach_target.h>  // IWYU pragma: keep
+#include <hwy/cache_control.h>
 #include <hwy/highway.h>
 // clang-format on
 #include "kernels/simd/vector_ops-inl.h"
@@ -48,7 +49,11 @@ void Sum(const TapSum& s, const TapBlock& b, float* HWY_RESTRICT sums) {
 #endif
       for (int k = 0; k < block; ++k) {
         V w[vectors];
-        for (int v = 0; v < vectors; ++v) w[v] = hn::Load(d, weights + k * kWidth + v * kLanes);
+        for (int v = 0; v < vectors; ++v) {
+          w[v] = hn::Load(d, weights + k * kWidth + v * kLanes);
+          hwy::Prefetch(weights + (block + k) * kWidth + v * kLanes);
+        }
+        if (k < rows) hwy::Prefetch(src + b.src_step + k * block);
         for (int r = 0; r < rows; ++r) {
           const V x = hn::Set(d, src[r * block + k]);
           for (int v = 0; v < vectors; ++v) acc[r][v] = hn::MulAdd(x, w[v], acc[r][v]);

@@ -47,4 +47,9 @@ int64_t TapPanel();
 
 void SumTaps(const TapSum& sum, const TapBlock* blocks, int64_t num_blocks);
 
+// The same for a few channels, 1 to kMostDotChannels, with vectors along the input's channels: dst is
+// row-major, weights are [tap][ic block][channel][ic of the block].
+constexpr int64_t kMostDotChannels = 4;
+void DotTaps(const TapSum& sum, const TapBlock* blocks, int64_t num_blocks);
+
 }  // namespace sluice

@@ -97,6 +97,15 @@ TEST(Conv, TiledShapes) {
   CheckCase({1, 1, 40, 72, {700}, {11}, {1}, {5}, {25, 25}, true}, 14);   // dilated
   CheckCase({3, 2, 64, 96, {300}, {7}, {1}, {3}, {0, 18}, true}, 15);     // groups of whole blocks
   CheckCase({12, 1, 33, 40, {5}, {3}, {1}, {1}, {1, 1}, false}, 16);      // short rows
+  for (int64_t oc = 1; oc <= 5; ++oc) {                        // dot products, but for 5
+    CheckCase(conv(2, 1, 64, oc, {21, 30}, 3, 1, 1), 20);
+    CheckCase(conv(1, 1, 40, oc, {903}, 7, 1, 3), 21);
+    CheckCase(conv(2, 1, 70, oc, {5, 4}, 3, 1, 1), 22, {{Kind::kTanh}, {Kind::kMish}, {.kind = Kind::kAdd, .operand = 3}},
+              {Random({2, oc, 5, 4}, 76)});
+    CheckCase(conv(2, 1, 70, oc, {5, 24}, 3, 1, 1), 23,
+              {{.kind = Kind::kAdd, .operand = 3}, {.kind = Kind::kPRelu, .operand = 4}},
+              {Random({2, oc, 5, 24}, 75), Random({oc, 1, 1}, 74)});
+  }
   const Tensor residual = Random({1, 40, 50, 40}, 77);
   CheckCase(conv(1, 1, 20, 40, {50, 40}, 3, 1, 1), 12,
             {{Kind::kLeakyRelu, 0.1f}, {.kind = Kind::kAdd, .operand = 3}, {Kind::kRelu}}, {residual});
