@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <set>
 
+#include "graph/gradient.h"
 #include "graph/import_functions.h"
 #include "graph/import_tensor.h"
 #include "graph/mapped_file.h"
@@ -306,6 +307,7 @@ std::unique_ptr<Graph> Import(std::span<const std::byte> bytes, std::shared_ptr<
   graph->ir_version = proto.ir_version();
   graph->opsets = *opsets;
   for (const auto& entry : proto.metadata_props()) graph->metadata[entry.key()] = entry.value();
+  ExpandGradients(*graph);
   return graph;
 }
 
