@@ -1,5 +1,6 @@
 #include "graph/import_tensor.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cstring>
 
@@ -251,6 +252,13 @@ ValueType ReadType(const TypeProto& proto, const std::string& place) {
     type.has_shape = false;
     type.shape.clear();
     type.key_type = TypeOf(proto.map_type().key_type());
+    const auto is = [](DataType of, std::initializer_list<DataType> types) {
+      return std::find(types.begin(), types.end(), of) != types.end();
+    };
+    if (!is(type.key_type, {DataType::kInt64, DataType::kString}) ||
+        !is(type.dtype, {DataType::kFloat, DataType::kDouble, DataType::kInt64, DataType::kString})) {
+      throw Error(ErrorCode::kUnsupported, place + ": a " + ToString(type) + " is not supported");
+    }
     return type;
   }
   if (!proto.has_tensor_type()) return type;

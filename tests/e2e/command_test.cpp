@@ -108,6 +108,22 @@ TEST_F(Command, TakesAPictureAndSavesOne) {
   EXPECT_EQ(Sluice({"run", model_, "--input", Path("in.png"), "--letterbox", "8x8"}).status, 0);
 }
 
+TEST_F(Command, PrintsMapsAndWritesThemAsJson) {
+  Spill(model_, Model({{"ZipMap", {"x"}, {"z"}, "ai.onnx.ml", {StringsAttribute("classlabels_strings", {"b", "a\"", "\xff"})}}},
+                      {{"x", 1, {"N", "3"}}}, {{"z", 0, {}}}));
+  const Outcome outcome =
+      Sluice({"run", model_, "--input", WriteX({1, 2, 3, 4, 5.5f, 6}), "--output", Path("out")});
+  ASSERT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_NE(outcome.out.find("z: sequence of 2 (float)\n"), std::string::npos) << outcome.out;
+  EXPECT_NE(outcome.out.find("  z[0]: map of 3 (string to float): {\"a\\\"\":2.0,\"b\":1.0,"), std::string::npos)
+      << outcome.out;
+  const json maps = json::parse(Slurp(Path("out/z.json")));
+  ASSERT_EQ(maps.size(), 2u);
+  EXPECT_EQ(maps[1]["a\""], 5.5);
+  EXPECT_EQ(maps[1]["b"], 4);
+  EXPECT_NE(Sluice({"inspect", model_}).out.find("z: sequence of maps from string to float"), std::string::npos);
+}
+
 TEST_F(Command, KeepsOutputsInTheFolder) {
   Spill(model_, Model({{"Relu", {"x"}, {"../../y"}}, {"Relu", {"x"}, {"__.._y"}}}, {{"x", 1, {"1", "3"}}},
                       {{"../../y", 1, {"1", "3"}}, {"__.._y", 1, {"1", "3"}}}));

@@ -43,7 +43,16 @@ struct TinyNode {
   std::vector<std::string> inputs;
   std::vector<std::string> outputs;
   std::string domain = "";
+  std::vector<std::string> attributes = {};  // AttributeProto messages
 };
+
+// AttributeProto: name = 1, strings = 9, type = 20 (8: strings).
+inline std::string StringsAttribute(const std::string& name, const std::vector<std::string>& values) {
+  Message attribute;
+  attribute.Bytes(1, name);
+  for (const std::string& value : values) attribute.Bytes(9, value);
+  return attribute.Int(20, 8).bytes();
+}
 
 // TensorProto: dims = 1, data_type = 2, raw_data = 9.
 inline std::string TensorProto(int type, const std::vector<int64_t>& shape, const std::string& raw) {
@@ -57,7 +66,9 @@ inline std::string FloatTensor(const std::vector<int64_t>& shape, const std::vec
 }
 
 // ValueInfoProto: name = 1, type = 2 {tensor_type = 1 {elem_type = 1, shape = 2 {dim = 1 {value = 1, param = 2}}}}.
+// Without a type, 0, it is the name alone.
 inline std::string ValueInfoProto(const TinyValue& value) {
+  if (value.type == 0) return Message().Bytes(1, value.name).bytes();
   Message shape;
   for (const std::string& size : value.shape) {
     Message dim;
@@ -78,6 +89,7 @@ inline std::string Model(const std::vector<TinyNode>& nodes, const std::vector<T
     for (const std::string& name : node.inputs) message.Bytes(1, name);
     for (const std::string& name : node.outputs) message.Bytes(2, name);
     message.Bytes(3, node.op + "_node").Bytes(4, node.op).Bytes(7, node.domain);
+    for (const std::string& attribute : node.attributes) message.Bytes(5, attribute);
     graph.Bytes(1, message.bytes());
   }
   graph.Bytes(2, "tiny");

@@ -243,11 +243,11 @@ TEST(FunctionsTest, RefusesWhatGrowsWithoutEnd) {
   const auto chain = [](int length, int calls) {
     ModelProto model = ModelOf({"y"});
     for (int i = 0; i < length; ++i) {
-      FunctionProto* function = AddFunction(model, "F" + std::to_string(i), {"a"}, {"b"});
+      FunctionProto* function = AddFunction(model, std::string("F").append(std::to_string(i)), {"a"}, {"b"});
       for (int k = 0; k < calls; ++k) {
-        const std::string output = k + 1 == calls ? "b" : "t" + std::to_string(k);
+        const std::string output = k + 1 == calls ? "b" : std::string("t").append(std::to_string(k));
         if (i + 1 < length)
-          Call(function, "F" + std::to_string(i + 1), {"a"}, {output});
+          Call(function, std::string("F").append(std::to_string(i + 1)), {"a"}, {output});
         else
           Add(function, "Neg", {"a"}, {output});
       }

@@ -137,6 +137,15 @@ TEST(MapsTest, RefusesWhatIsNoSuchMap) {
   EXPECT_EQ(message(Tensor::Scalar(1.0f)), "input 'm': the value is no map");
   EXPECT_EQ(message(Value::Map(std::map<int64_t, float>{})),
             "input 'm': the value is a map from int64 to float, expected one from string to float");
+  model.clear_opset_import();
+  model.add_opset_import()->set_version(17);
+  SetMapType(model.mutable_graph()->mutable_input(0)->mutable_type(), TensorProto::INT32, TensorProto::FLOAT);
+  try {
+    LoadModel(model);
+    ADD_FAILURE() << "no error";
+  } catch (const Error& error) {
+    EXPECT_STREQ(error.what(), "value 'm': a map from int32 to float is not supported");
+  }
   ModelProto zip = ZipMapModel();
   const Session other = LoadModel(zip);
   EXPECT_THROW(other.Run({{"x", Value::Map(std::map<int64_t, float>{})}}), Error);

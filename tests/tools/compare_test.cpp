@@ -142,5 +142,29 @@ TEST(Digest, DependsOnTypeShapeAndEveryBit) {
   EXPECT_EQ(sequence({one, two}), sequence({one, two}));
 }
 
+TEST(Compare, GoesThroughMaps) {
+  using Map = std::map<std::string, float>;
+  const Value map = Value::Map(Map{{"a", 1}, {"b", 100}});
+  EXPECT_TRUE(Compare(map, Value::Map(Map{{"a", 1.0005f}, {"b", 100}}), {}).equal);
+  EXPECT_NE(Compare(map, Value::Map(Map{{"a", 2}, {"b", 100}}), {}).message.find("values: 1 of 2 values differ"),
+            std::string::npos);
+  EXPECT_NE(Compare(map, Value::Map(Map{{"a", 1}, {"c", 100}}), {}).message.find("keys: 1 of 2 values differ"),
+            std::string::npos);
+  EXPECT_NE(Compare(map, Value::Map(Map{{"a", 1}}), {}).message.find("keys: got string [2], expected string [1]"),
+            std::string::npos);
+  EXPECT_FALSE(Compare(map, Value::Map(std::map<std::string, double>{{"a", 1}, {"b", 100}}), {}).equal);
+  EXPECT_EQ(Compare(map, F({2}, {1, 100}), {}).message, "got map of 2 (string to float), expected float [2]");
+  EXPECT_TRUE(Compare(Value::Sequence({map, map}), Value::Sequence({map, map}), {}).equal);
+}
+
+TEST(CompareKinds, LooksAtTypesAndShapesAlone) {
+  EXPECT_TRUE(CompareKinds(F({2}, {1, kNan}), F({2}, {5, 6})).equal);
+  EXPECT_EQ(CompareKinds(F({2}, {1, 2}), F({1, 2}, {1, 2})).message, "got float [2], expected float [1, 2]");
+  EXPECT_FALSE(CompareKinds(F({}, {1}), Tensor::Scalar(1.0)).equal);
+  EXPECT_TRUE(CompareKinds(Value::Sequence({F({1}, {1})}), Value::Sequence({F({1}, {2})})).equal);
+  EXPECT_FALSE(CompareKinds(Value::Sequence({F({1}, {1})}), Value::Sequence({F({2}, {1, 2})})).equal);
+  EXPECT_FALSE(CompareKinds(Value(), F({1}, {1})).equal);
+}
+
 }  // namespace
 }  // namespace sluice::tools

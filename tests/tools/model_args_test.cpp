@@ -60,6 +60,13 @@ TEST(Noise, FillsEveryType) {
   ValueInfo sequence = Info("x", DataType::kFloat, {});
   sequence.is_sequence = true;
   EXPECT_THROW(Noise(sequence, 1), Error);
+  ValueInfo map = Info("x", DataType::kFloat, {});
+  map.is_map = true;
+  map.key_type = DataType::kInt64;
+  EXPECT_THROW(Noise(map, 1), Error);
+  EXPECT_EQ(DescribeInfo(map), "map from int64 to float");
+  map.is_sequence = true;
+  EXPECT_EQ(DescribeInfo(map), "sequence of maps from int64 to float");
 }
 
 TEST(SafeFileName, StaysInTheFolderAndIsUnique) {
