@@ -10,6 +10,7 @@
 #include <hwy/highway.h>
 
 #include "kernels/fold.h"
+#include "kernels/simd/masked-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace sluice {

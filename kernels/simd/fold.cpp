@@ -45,7 +45,7 @@ HWY_INLINE double JoinLanes(Floats d, V v) {
 template <Fold kFold>
 HWY_INLINE V StepFirst(Floats d, V acc, const float* src, int64_t count, V shift) {
   const auto mask = hn::FirstN(d, static_cast<size_t>(count));
-  return hn::IfThenElse(mask, Step<kFold>(d, acc, hn::MaskedLoad(mask, d, src), shift), acc);
+  return hn::IfThenElse(mask, Step<kFold>(d, acc, LoadFirst(mask, d, src), shift), acc);
 }
 
 // Every result from elements side by side.
@@ -121,7 +121,7 @@ HWY_INLINE void FoldColumns(const float* HWY_RESTRICT src, const FoldBox& box, c
     } else {
       const auto mask = hn::FirstN(d, static_cast<size_t>(valid));
       FoldVector<kFold>(d, box.length, valid, by, acc + j,
-                        [&](int64_t i) HWY_ATTR { return hn::MaskedLoad(mask, d, from + i * step); });
+                        [&](int64_t i) HWY_ATTR { return LoadFirst(mask, d, from + i * step); });
     }
   }
 }

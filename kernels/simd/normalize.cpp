@@ -9,6 +9,8 @@
 // clang-format on
 #include <hwy/highway.h>
 
+#include "kernels/simd/masked-inl.h"
+
 HWY_BEFORE_NAMESPACE();
 namespace sluice {
 namespace HWY_NAMESPACE {
@@ -25,7 +27,7 @@ HWY_INLINE void MapLine(Floats d, const float* src, int64_t n, float* dst, const
   for (; i + lanes <= n; i += lanes) hn::StoreU(fn(hn::LoadU(d, src + i)), d, dst + i);
   if (i == n) return;
   const auto mask = hn::FirstN(d, static_cast<size_t>(n - i));
-  hn::BlendedStore(fn(hn::MaskedLoad(mask, d, src + i)), mask, d, dst + i);
+  hn::BlendedStore(fn(LoadFirst(mask, d, src + i)), mask, d, dst + i);
 }
 
 // The same for the lanes of every position; Make(j, load) gives the function for the vector of lanes from j
@@ -46,9 +48,9 @@ HWY_INLINE void MapLanes(Floats d, const float* src, int64_t positions, int64_t 
   }
   if (j == lanes) return;
   const auto mask = hn::FirstN(d, static_cast<size_t>(lanes - j));
-  const auto fn = make(j, [&](const float* p) HWY_ATTR { return hn::MaskedLoad(mask, d, p); });
+  const auto fn = make(j, [&](const float* p) HWY_ATTR { return LoadFirst(mask, d, p); });
   for (int64_t i = 0; i < positions; ++i)
-    hn::BlendedStore(fn(hn::MaskedLoad(mask, d, src + i * ld + j)), mask, d, dst + i * ld + j);
+    hn::BlendedStore(fn(LoadFirst(mask, d, src + i * ld + j)), mask, d, dst + i * ld + j);
 }
 
 void ScaleLanesOf(const float* src, int64_t positions, int64_t lanes, int64_t ld, const LaneScale& s,
@@ -82,7 +84,7 @@ void ScaleRowOf(const float* src, int64_t n, float mean, float factor, const flo
     hn::StoreU(at(i, [&](const float* p) HWY_ATTR { return hn::LoadU(d, p); }), d, dst + i);
   if (i == n) return;
   const auto mask = hn::FirstN(d, static_cast<size_t>(n - i));
-  hn::BlendedStore(at(i, [&](const float* p) HWY_ATTR { return hn::MaskedLoad(mask, d, p); }), mask, d,
+  hn::BlendedStore(at(i, [&](const float* p) HWY_ATTR { return LoadFirst(mask, d, p); }), mask, d,
                    dst + i);
 }
 

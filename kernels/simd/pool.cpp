@@ -66,7 +66,7 @@ HWY_INLINE void PoolChannels(const float* HWY_RESTRICT src, const PoolRow& row, 
     if (l == row.lanes) continue;
     const auto mask = hn::FirstN(d, static_cast<size_t>(row.lanes - l));
     PoolWindow<kFold, 1>(
-        d, src, row, x, l, [&](const float* p) HWY_ATTR { return hn::MaskedLoad(mask, d, p); },
+        d, src, row, x, l, [&](const float* p) HWY_ATTR { return LoadFirst(mask, d, p); },
         [&](int64_t, V v) HWY_ATTR { hn::BlendedStore(v, mask, d, dst + l); });
   }
 }
@@ -91,7 +91,7 @@ HWY_INLINE void PoolElements(const float* HWY_RESTRICT src, const PoolRow& row, 
   const auto single = [&](int64_t x) HWY_ATTR {
     const auto mask = hn::FirstN(d, 1);
     PoolWindow<kFold, 1>(
-        d, src, row, x, 0, [&](const float* p) HWY_ATTR { return hn::MaskedLoad(mask, d, p); },
+        d, src, row, x, 0, [&](const float* p) HWY_ATTR { return LoadFirst(mask, d, p); },
         [&](int64_t, V v) HWY_ATTR { hn::Store(v, d, one); });
     dst[x] = one[0];
   };

@@ -7,6 +7,7 @@
 #include <hwy/foreach_target.h>  // IWYU pragma: keep
 #include <hwy/highway.h>
 // clang-format on
+#include "kernels/simd/masked-inl.h"
 #include "kernels/simd/vector_ops-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -24,7 +25,7 @@ void Apply(const VectorOp& op, const float* src, int64_t n, float* dst) {
     for (; i + lanes <= n; i += lanes) hn::StoreU(fn(hn::LoadU(d, src + i), none), d, dst + i);
     if (i == n) return;
     const auto mask = hn::FirstN(d, static_cast<size_t>(n - i));
-    hn::BlendedStore(fn(hn::MaskedLoad(mask, d, src + i), none), mask, d, dst + i);
+    hn::BlendedStore(fn(LoadFirst(mask, d, src + i), none), mask, d, dst + i);
   });
 }
 
