@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "kernels/ops/elementwise.h"
+#include "kernels/ops/params.h"
 #include "kernels/parallel.h"
 #include "kernels/simd/vector_ops.h"
 
@@ -22,8 +23,8 @@ T SoftplusOf(T x) {
   return std::max(x, T(0)) + std::log1p(std::exp(-std::abs(x)));
 }
 
-// A probability p in steps of 2^-25 (of float), as 0.5 + tanh(x / 2) / 2 has them: so sigmoid(-x) is 1 - sigmoid(x) to
-// the bit, and saturated outputs agree with the runtimes that compute it so.
+// A probability p in steps of 2^-25 (of float), as 0.5 + tanh(x / 2) / 2 has them: so sigmoid(-x) is 1 -
+// sigmoid(x) to the bit, and saturated outputs agree with the runtimes that compute it so.
 template <typename T>
 T Grid(T p) {
   return (p - T(0.5)) + T(0.5);
@@ -154,6 +155,15 @@ struct Swish : WithAlphaBeta<Defaults> {
   }
 };
 
+// a sigmoid(alpha a) b
+struct SwiGlu : WithAlphaBeta<Defaults> {
+  using WithAlphaBeta::WithAlphaBeta;
+  template <typename T>
+  T operator()(T a, T b) const {
+    return a * Logistic(static_cast<T>(alpha) * a) * b;
+  }
+};
+
 struct Mish : NoAttributes {
   using NoAttributes::NoAttributes;
   template <typename T>
@@ -236,7 +246,7 @@ const Definition kDefinitions[] = {
     Definition(VectorOperator<VectorOp::Kind::kLeakyRelu, LeakyRelu, FloatTypes>("LeakyRelu", {1, 6, 16}, kFloats)),
     Definition(VectorOperator<VectorOp::Kind::kRelu, Relu, NumericTypes>("Relu", {1, 6, 13, 14}, "T")),
     Definition(VectorOperator<VectorOp::Kind::kElu, Elu, FloatTypes>("Elu", {1, 6, 22}, kFloats)),
-    Definition(UnaryOperator<Celu, FloatTypes>("Celu", {12}, kFloats)),
+    Definition(UnaryOperator<Celu, FloatTypes>("Celu", {12, 28}, kFloats)),
     Definition(UnaryOperator<Selu, FloatTypes>("Selu", {1, 6, 22}, kFloats)),
     Definition(UnaryOperator<ThresholdedRelu, FloatTypes>("ThresholdedRelu", {1, 10, 22}, kFloats)),
     Definition(UnaryOperator<Softplus, FloatTypes>("Softplus", {1, 22}, kFloats)),
@@ -245,6 +255,17 @@ const Definition kDefinitions[] = {
     Definition(UnaryOperator<HardSigmoid, FloatTypes>("HardSigmoid", {1, 6, 22}, kFloats)),
     Definition(UnaryOperator<HardSwish, FloatTypes>("HardSwish", {14, 22}, kFloats)),
     Definition(VectorOperator<VectorOp::Kind::kSilu, Swish, FloatTypes>("Swish", {24}, kFloats)),
+    Definition(Operator{.name = "SwiGLU",
+                        .versions = {28},
+                        .min_inputs = 2,
+                        .max_inputs = 2,
+                        .infer =
+                            [](InferContext& ctx) {
+                              CheckSameType(ctx);
+                              InferBroadcast(ctx);
+                            },
+                        .kernels = {&Make<ElementwiseKernel<SwiGlu, FloatTypes, 2>>},
+                        .types = kFloats}),
     Definition(UnaryOperator<Mish, FloatTypes>("Mish", {18, 22}, kFloats)),
     Definition(UnaryOperator<Gelu, FloatTypes>("Gelu", {20}, kFloats)),
     Definition(UnaryOperator<Shrink, NumericTypes>("Shrink", {9}, "T")),
