@@ -88,7 +88,8 @@ class Evaluation : public RunContext::Dynamic {
     const auto input = static_cast<size_t>(step.request.shares_input[i]);
     const TensorDesc& desc = step.outputs[i];
     const Tensor& source = inputs_[input].tensor();
-    if (desc.layout == Layout::kPlain && desc.num_elements() == source.num_elements()) {
+    if (desc.layout == Layout::kPlain && desc.dtype == source.dtype() &&
+        desc.num_elements() == source.num_elements()) {
       return source.Reshaped(desc.shape);
     }
     const int64_t bytes = desc.byte_size();

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
+#include <cstring>
 #include <limits>
 
 namespace sluice {
@@ -99,15 +101,18 @@ float DecodeE8M0(uint8_t bits) {
   return bits == 255 ? std::numeric_limits<float>::quiet_NaN() : std::ldexp(1.0f, bits - 127);
 }
 
-uint8_t EncodeE8M0(float value, bool saturate) {
-  if (std::isnan(value) || value < 0) return 255;
-  if (std::isinf(value)) return saturate ? 254 : 255;
-  if (value == 0) return 0;
-  int exponent = 0;
-  const float fraction = std::frexp(value, &exponent);  // in [0.5, 1)
-  const int bits = exponent - 1 + 127 + (fraction >= 0.75f ? 1 : 0);
-  if (bits > 254) return saturate ? 254 : 255;
-  return static_cast<uint8_t>(std::max(bits, 0));
+uint8_t EncodeE8M0(float value, bool saturate, PowerRounding rounding) {
+  const auto bits = std::bit_cast<uint32_t>(value);
+  const uint32_t exponent = bits >> 23 & 0xff, fraction = bits & 0x7fffff;
+  if (exponent == 255) return 255;
+  // Subnormal floats lie above 2^-127, whose bits are 0: no half of them goes up.
+  constexpr uint32_t kHalf = 0x400000;
+  const bool up = rounding == PowerRounding::kUp ? fraction > 0
+                  : rounding == PowerRounding::kNearest
+                      ? fraction > kHalf || (fraction == kHalf && exponent > 0)
+                      : false;
+  if (exponent == 254 && saturate) return 254;
+  return static_cast<uint8_t>(exponent + (up ? 1 : 0));
 }
 
 struct IntRange {
@@ -145,6 +150,24 @@ void StoreNarrowBits(DataType type, void* data, int64_t i, uint8_t value) {
   bytes[at / 8] = static_cast<uint8_t>((bytes[at / 8] & ~mask) | (value << shift & mask));
 }
 
+Tensor UnpackNarrow(const Tensor& packed) {
+  Tensor bytes(DataType::kUInt8, packed.shape());
+  auto* const to = static_cast<uint8_t*>(bytes.mutable_data());
+  for (int64_t i = 0; i < packed.num_elements(); ++i)
+    to[i] = LoadNarrowBits(packed.dtype(), packed.data(), i);
+  return bytes;
+}
+
+Tensor PackNarrow(DataType type, const Tensor& bytes) {
+  Tensor packed(type, bytes.shape());
+  if (packed.num_elements() == 0) return packed;
+  std::memset(packed.mutable_data(), 0, static_cast<size_t>(packed.byte_size()));
+  const auto* const from = static_cast<const uint8_t*>(bytes.data());
+  for (int64_t i = 0; i < packed.num_elements(); ++i)
+    StoreNarrowBits(type, packed.mutable_data(), i, from[i]);
+  return packed;
+}
+
 float DecodeNarrow(DataType type, uint8_t bits) {
   if (const Format* format = FormatOf(type)) return DecodeFloat(*format, type, bits);
   if (type == DataType::kFloat8E8M0) return DecodeE8M0(bits);
@@ -152,9 +175,9 @@ float DecodeNarrow(DataType type, uint8_t bits) {
   return static_cast<float>(value > high ? value - 2 * (high + 1) : value);
 }
 
-uint8_t EncodeNarrow(DataType type, float value, bool saturate) {
+uint8_t EncodeNarrow(DataType type, float value, bool saturate, PowerRounding rounding) {
   if (const Format* format = FormatOf(type)) return EncodeFloat(*format, type, value, saturate);
-  if (type == DataType::kFloat8E8M0) return EncodeE8M0(value, saturate);
+  if (type == DataType::kFloat8E8M0) return EncodeE8M0(value, saturate, rounding);
   const IntRange range = RangeOf(type);
   if (std::isnan(value)) return 0;
   const float rounded =

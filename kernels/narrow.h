@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-#include "sluice/data_type.h"
+#include "sluice/tensor.h"
 
 namespace sluice {
 
@@ -15,11 +15,17 @@ bool IsNarrow(DataType type);
 uint8_t LoadNarrowBits(DataType type, const void* data, int64_t i);
 void StoreNarrowBits(DataType type, void* data, int64_t i, uint8_t bits);
 
+// A tensor of a type below 8 bits as bytes, each with an element's bits, and the way back.
+Tensor UnpackNarrow(const Tensor& packed);
+Tensor PackNarrow(DataType type, const Tensor& bytes);
+
 // What bits mean: exact in float.
 float DecodeNarrow(DataType type, uint8_t bits);
 // The nearest value's bits, halves to even. Floats beyond the largest finite value become that one with
-// `saturate`, otherwise infinity, or NaN where the type has none; float8e8m0 rounds up to a power of two's
-// next where it is nearest. Integers saturate always; NaN becomes 0 in types without one.
-uint8_t EncodeNarrow(DataType type, float value, bool saturate);
+// `saturate`, otherwise infinity, or NaN where the type has none. Integers saturate always; NaN becomes 0 in
+// types without one. float8e8m0 has powers of two only: the sign is dropped, infinity becomes NaN, and what
+// lies between two goes where `rounding` says, halves up.
+enum class PowerRounding { kUp, kDown, kNearest };
+uint8_t EncodeNarrow(DataType type, float value, bool saturate, PowerRounding rounding = PowerRounding::kUp);
 
 }  // namespace sluice

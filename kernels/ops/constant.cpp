@@ -3,10 +3,11 @@
 #include <cstring>
 
 #include "kernels/dispatch.h"
+#include "kernels/narrow.h"
 #include "kernels/ops/params.h"
 #include "kernels/parallel.h"
 
-// Constant (1, 9, 11, 12, 13, 19, 21, 23, 24, 25), ConstantOfShape (9, 20, 21, 23, 24, 25), Range (11).
+// Constant (1, 9, 11, 12, 13, 19, 21, 23, 24, 25), ConstantOfShape (9, 20, 21, 23, 24, 25), Range (11, 27).
 
 namespace sluice {
 namespace {
@@ -73,11 +74,18 @@ class FillKernel : public Kernel {
  public:
   void Prepare(PrepareContext& ctx) override {
     value_ = FillValue(ctx.attrs());
-    CheckMovable(ctx, value_.dtype());
     count_ = ctx.output(0).num_elements();
+    narrow_ = DataTypeBits(value_.dtype()) < 8;
   }
-  int64_t tiles() const override { return PiecesOf(count_, 64 * 1024); }
+  // Elements below 8 bits share bytes, which one tile writes.
+  int64_t tiles() const override { return narrow_ ? 1 : PiecesOf(count_, 64 * 1024); }
   void Run(const RunContext& ctx, int64_t tile) const override {
+    if (narrow_) {
+      const uint8_t bits = LoadNarrowBits(value_.dtype(), value_.data(), 0);
+      std::memset(ctx.out<void>(0), 0, static_cast<size_t>(ByteSize(value_.dtype(), count_)));
+      for (int64_t i = 0; i < count_; ++i) StoreNarrowBits(value_.dtype(), ctx.out<void>(0), i, bits);
+      return;
+    }
     const auto [begin, end] = PieceOf(count_, tiles(), tile);
     DispatchBySize(value_.dtype(), [&, begin = begin, end = end](auto tag) {
       using T = typename decltype(tag)::type;
@@ -89,6 +97,7 @@ class FillKernel : public Kernel {
  private:
   Tensor value_;
   int64_t count_ = 0;
+  bool narrow_ = false;
 };
 
 using RangeTypes = TypeList<float, double, Half, BFloat16, int16_t, int32_t, int64_t>;
@@ -176,11 +185,11 @@ const Operator kConstantOfShape = {
     .versions = {9, 20, 21, 23, 24, 25},
     .infer = InferConstantOfShape,
     .kernels = {&Make<FillKernel>},
-    .types = "all",
+    .types = "any",
 };
 const Operator kRange = {
     .name = "Range",
-    .versions = {11},
+    .versions = {11, 27},
     .min_inputs = 3,
     .max_inputs = 3,
     .infer = InferRange,

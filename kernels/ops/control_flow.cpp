@@ -217,7 +217,6 @@ class ScanKernel : public NestedKernel {
     out_backwards_ = list("scan_output_directions", outputs_ - states_);
     for (size_t k = 0; k < in_axes_.size(); ++k) {
       const int input = states_ + static_cast<int>(k);
-      CheckMovable(ctx, ctx.dtype(input));
       in_axes_[k] = CheckedAxis(ctx, in_axes_[k], static_cast<int64_t>(ctx.shape(input).size()));
       const int64_t length = ctx.shape(input)[static_cast<size_t>(in_axes_[k])];
       if (k > 0 && length != length_)

@@ -2,10 +2,11 @@
 
 #include "kernels/half.h"
 #include "kernels/mapped_copy.h"
+#include "kernels/ops/any_bits.h"
 #include "kernels/ops/params.h"
 
 // Pad (1, 2, 11, 13, 18, 19, 21, 23, 24, 25; modes constant, reflect, edge, wrap; negative pads crop),
-// CenterCropPad (18). Any element type of 8 bits or more.
+// CenterCropPad (18; any element type of 8 bits or more).
 
 namespace sluice {
 namespace {
@@ -206,8 +207,8 @@ const Operator kPad = {
     .min_inputs = 2,
     .max_inputs = 4,
     .infer = InferPad,
-    .kernels = {&Make<PadKernel>},
-    .types = "all",
+    .kernels = {&Make<AnyBits<PadKernel>>},
+    .types = "any",
 };
 const Operator kCenterCropPad = {
     .name = "CenterCropPad",

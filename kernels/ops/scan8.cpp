@@ -32,7 +32,6 @@ class Scan8Kernel : public Kernel {
                std::to_string(scans));
     for (int i = 1; i < inputs_; ++i) {
       const Shape& shape = ctx.shape(i);
-      CheckMovable(ctx, ctx.dtype(i));
       if (shape.empty() || (i > states_ && shape.size() < 2))
         ctx.Fail("input " + std::to_string(i) + " is " + ToString(shape) + ", expected a batch");
       if (i == 1) batch_ = shape[0];

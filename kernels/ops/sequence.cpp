@@ -4,8 +4,8 @@
 #include "kernels/ops/stack.h"
 
 // SequenceConstruct, SequenceEmpty, SequenceAt, SequenceInsert, SequenceErase, SequenceLength (11),
-// SplitToSequence (11, 24), ConcatFromSequence (11), SequenceMap (17), Optional (15), OptionalGetElement and
-// OptionalHasElement (15, 18). Sequences hold tensors of one element type.
+// SplitToSequence (11, 24), ConcatFromSequence (11), SequenceMap (17), Optional (15, 28), OptionalGetElement and
+// OptionalHasElement (15, 18, 28). Sequences hold tensors of one element type.
 
 namespace sluice {
 namespace {
@@ -118,7 +118,6 @@ class SplitToSequenceKernel : public SequenceKernel {
  public:
   void Prepare(PrepareContext& ctx) override {
     SequenceKernel::Prepare(ctx);
-    CheckMovable(ctx, ctx.dtype(0));
     axis_ = CheckedAxis(ctx, ctx.attrs().Int("axis", 0), static_cast<int64_t>(ctx.shape(0).size()));
     keep_ = ctx.attrs().Int("keepdims", 1) != 0;
   }
@@ -326,12 +325,12 @@ const Operator kSplitToSequence = {.name = "SplitToSequence",
                                    .max_inputs = 2,
                                    .infer = InferSequence,
                                    .kernels = {&Make<SplitToSequenceKernel>},
-                                   .types = "all"};
+                                   .types = "any"};
 const Operator kConcatFromSequence = {.name = "ConcatFromSequence",
                                       .versions = {11},
                                       .infer = InferItem,
                                       .kernels = {&Make<ConcatFromSequenceKernel>},
-                                      .types = "all"};
+                                      .types = "any"};
 const Operator kMap = {.name = "SequenceMap",
                        .versions = {17},
                        .max_inputs = kMany,
@@ -340,19 +339,19 @@ const Operator kMap = {.name = "SequenceMap",
                        .kernels = {&Make<MapKernel>},
                        .types = "any"};
 const Operator kOptional = {.name = "Optional",
-                            .versions = {15},
+                            .versions = {15, 28},
                             .min_inputs = 0,
                             .infer = InferOptional,
                             .kernels = {&Make<OptionalKernel>},
                             .types = "any"};
 const Operator kGetElement = {.name = "OptionalGetElement",
-                              .versions = {15, 18},
+                              .versions = {15, 18, 28},
                               .infer = InferElement,
                               .kernels = {&Make<OptionalKernel>},
                               .types = "any"};
 const Operator kHasElement = {
     .name = "OptionalHasElement",
-    .versions = {15, 18},
+    .versions = {15, 18, 28},
     .min_inputs = 0,
     .infer = [](InferContext& ctx) { ctx.SetOutput(0, DataType::kBool, {}); },
     .kernels = {&Make<HasElementKernel>},

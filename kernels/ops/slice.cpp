@@ -1,8 +1,9 @@
+#include "kernels/ops/any_bits.h"
 #include "kernels/ops/move.h"
 #include "kernels/ops/params.h"
 
-// Slice (1 with attributes, 10, 11, 13 with inputs), Transpose (1, 13, 21, 23, 24, 25). Any element type of
-// 8 bits or more.
+// Slice (1 with attributes, 10, 11, 13 with inputs; any element type of 8 bits or more), Transpose (1, 13, 21,
+// 23, 24, 25; any element type).
 
 namespace sluice {
 namespace {
@@ -169,8 +170,8 @@ const Operator kTranspose = {
     .name = "Transpose",
     .versions = {1, 13, 21, 23, 24, 25},
     .infer = InferTranspose,
-    .kernels = {&Make<TransposeKernel>},
-    .types = "all",
+    .kernels = {&Make<AnyBits<TransposeKernel>>},
+    .types = "any",
 };
 const RegisterOperator kRegister[] = {RegisterOperator(kSlice1), RegisterOperator(kSlice),
                                       RegisterOperator(kTranspose)};

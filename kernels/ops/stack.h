@@ -1,9 +1,11 @@
 #pragma once
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
 #include "kernels/dispatch.h"
+#include "kernels/narrow.h"
 #include "kernels/strided_copy.h"
 #include "sluice/error.h"
 
@@ -19,8 +21,13 @@ inline void CopyAll(const StridedCopy& copy, DataType type, const void* src, voi
 inline Tensor Join(const std::string& place, const std::vector<Tensor>& parts, int64_t axis, bool new_axis) {
   const auto at = static_cast<size_t>(axis);
   const DataType type = parts[0].dtype();
-  if (DataTypeBits(type) < 8)
-    throw Error(ErrorCode::kUnsupported, place + ": joining tensors of " + std::string(DataTypeName(type)));
+  const bool one_type =
+      std::all_of(parts.begin(), parts.end(), [&](const Tensor& part) { return part.dtype() == type; });
+  if (DataTypeBits(type) < 8 && one_type) {
+    std::vector<Tensor> bytes;
+    for (const Tensor& part : parts) bytes.push_back(UnpackNarrow(part));
+    return PackNarrow(type, Join(place, bytes, axis, new_axis));
+  }
   std::vector<Shape> shapes;
   for (const Tensor& part : parts) {
     shapes.push_back(part.shape());
@@ -50,6 +57,8 @@ inline Tensor Join(const std::string& place, const std::vector<Tensor>& parts, i
 
 // The part [begin, begin + size) of an axis, which `drop` (size is 1) takes away.
 inline Tensor Cut(const Tensor& whole, int64_t axis, int64_t begin, int64_t size, bool drop) {
+  if (DataTypeBits(whole.dtype()) < 8)
+    return PackNarrow(whole.dtype(), Cut(UnpackNarrow(whole), axis, begin, size, drop));
   const auto at = static_cast<size_t>(axis);
   Shape shape = whole.shape();
   shape[at] = size;

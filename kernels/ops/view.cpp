@@ -1,8 +1,9 @@
 #include "kernels/ops/params.h"
 
-// Operators whose result is the input's bytes under another shape:
+// Operators whose result is the input's bytes under another shape or type:
 // Reshape (1, 5, 13, 14, 19, 21, 23, 24, 25), Flatten (1, 9, 11, 13, 21, 23, 24, 25),
-// Squeeze and Unsqueeze (1, 11, 13, 21, 23, 24, 25). Any element type.
+// Squeeze and Unsqueeze (1, 11, 13, 21, 23, 24, 25), BitCast (26). Any element type; BitCast takes no
+// strings.
 
 namespace sluice {
 namespace {
@@ -137,6 +138,18 @@ void InferUnsqueeze(InferContext& ctx) {
   ctx.SetOutput(0, ctx.dtype(0), std::move(shape));
 }
 
+void InferBitCast(InferContext& ctx) {
+  const int64_t to = ctx.attrs().Int("to");
+  const auto type = static_cast<DataType>(to);
+  const bool known = to > 0 && to <= static_cast<int64_t>(DataType::kInt2);
+  if (!known || type == DataType::kString || ctx.dtype(0) == DataType::kString ||
+      DataTypeBits(type) != DataTypeBits(ctx.dtype(0)))
+    ctx.Fail("to is " + (known ? std::string(DataTypeName(type)) : std::to_string(to)) +
+             ", expected a type of as many bits as " + std::string(DataTypeName(ctx.dtype(0))) +
+             ", and no string");
+  ctx.SetOutput(0, type, ctx.shape(0));
+}
+
 const Operator kReshape1 = {.name = "Reshape",
                             .versions = {1},
                             .infer = InferReshape,
@@ -174,9 +187,16 @@ const Operator kUnsqueeze = {
     .kernels = {&Make<ViewKernel>},
     .types = "any",
 };
-const RegisterOperator kRegister[] = {RegisterOperator(kReshape1), RegisterOperator(kReshape),
-                                      RegisterOperator(kFlatten), RegisterOperator(kSqueeze),
-                                      RegisterOperator(kUnsqueeze)};
+const Operator kBitCast = {
+    .name = "BitCast",
+    .versions = {26},
+    .infer = InferBitCast,
+    .kernels = {&Make<ViewKernel>},
+    .types = "T, bool, complex64, complex128, float8, float4, int4, uint4, int2, uint2",
+};
+const RegisterOperator kRegister[] = {RegisterOperator(kReshape1),  RegisterOperator(kReshape),
+                                      RegisterOperator(kFlatten),   RegisterOperator(kSqueeze),
+                                      RegisterOperator(kUnsqueeze), RegisterOperator(kBitCast)};
 
 }  // namespace
 }  // namespace sluice
