@@ -6,12 +6,12 @@
 #include "kernels/ops/elementwise.h"
 #include "kernels/parallel.h"
 
-// Cast (1, 6, 9, 13, 19, 21, 23, 24) and CastLike (15, 19, 21, 23, 24): numbers, booleans, strings and the
-// narrow types.
+// Cast (1, 6, 9, 13, 19, 21, 23, 24, 25, 28) and CastLike (15, 19, 21, 23, 24, 25): numbers, booleans,
+// strings and the narrow types.
 //
 // Floats go to integers by truncation; what does not fit takes the nearest limit and NaN is 0 (the standard
 // leaves both open). Integers wrap around. To boolean everything but zero is true. `saturate` (from 19 on) is
-// for float8.
+// for float8, `round_mode` (from 24 on) for float8e8m0.
 
 namespace sluice {
 namespace {
@@ -27,6 +27,12 @@ class CastKernel : public Kernel {
     from_ = ctx.dtype(0);
     to_ = ctx.output(0).dtype;
     saturate_ = ctx.attrs().Int("saturate", 1) != 0;
+    const std::string rounding = ctx.attrs().String("round_mode", "up");
+    if (rounding != "up" && rounding != "down" && rounding != "nearest")
+      ctx.Fail("round_mode is '" + rounding + "', expected up, down or nearest");
+    rounding_ = rounding == "up"     ? PowerRounding::kUp
+                : rounding == "down" ? PowerRounding::kDown
+                                     : PowerRounding::kNearest;
     count_ = ctx.output(0).num_elements();
     const bool known = Known(from_) && Known(to_);
     if (!known) {
@@ -106,7 +112,7 @@ class CastKernel : public Kernel {
       StoreNarrowBits(to_, dst, i, bits);
       return;
     }
-    StoreNarrowBits(to_, dst, i, EncodeNarrow(to_, number, saturate_));
+    StoreNarrowBits(to_, dst, i, EncodeNarrow(to_, number, saturate_, rounding_));
   }
   int FloatBits() const {
     const bool integer = to_ == DataType::kInt4 || to_ == DataType::kUInt4 || to_ == DataType::kInt2 ||
@@ -116,6 +122,7 @@ class CastKernel : public Kernel {
 
   DataType from_ = DataType::kUndefined, to_ = DataType::kUndefined;
   bool saturate_ = true;
+  PowerRounding rounding_ = PowerRounding::kUp;
   int64_t count_ = 0, tiles_ = 0;
 };
 
@@ -146,7 +153,7 @@ constexpr std::string_view kTypes = "T, bool, string, float8, float4, int4, uint
 
 const Definition kDefinitions[] = {
     Definition(Operator{.name = "Cast",
-                        .versions = {1, 6, 9, 13, 19, 21, 23, 24, 25},
+                        .versions = {1, 6, 9, 13, 19, 21, 23, 24, 25, 28},
                         .infer = InferCast,
                         .kernels = {&Make<CastKernel>},
                         .types = kTypes}),

@@ -72,10 +72,12 @@ void CheckScale(const InferContext& ctx) {
   if (!fits) ctx.Fail("input 1 is " + ToString(scale) + ", expected " + ToString(expected));
 }
 
-void CheckScaleType(const InferContext& ctx) {
-  if (!Contains(TypeList<float, Half, BFloat16>(), ctx.dtype(1))) {
-    ctx.Fail("input 1 is " + std::string(DataTypeName(ctx.dtype(1))) +
-             ", expected float, float16 or bfloat16");
+void CheckScaleType(const InferContext& ctx, bool integer) {
+  const DataType type = ctx.dtype(1);
+  if (!Contains(TypeList<float, Half, BFloat16>(), type) && type != DataType::kFloat8E8M0 &&
+      !(integer && type == DataType::kInt32)) {
+    ctx.Fail("input 1 is " + std::string(DataTypeName(type)) + ", expected float, float16, bfloat16" +
+             (integer ? ", int32" : "") + " or float8e8m0");
   }
 }
 
@@ -84,7 +86,7 @@ void InferQuantize(InferContext& ctx) {
     ctx.Fail("input 0 is " + std::string(DataTypeName(ctx.dtype(0))) +
              ", expected float, float16, bfloat16 or int32");
   }
-  CheckScaleType(ctx);
+  CheckScaleType(ctx, true);
   CheckScale(ctx);
   const auto stated = static_cast<DataType>(ctx.attrs().Int("output_dtype", 0));
   DataType type = stated == DataType::kUndefined ? DataType::kUInt8 : stated;
@@ -99,14 +101,15 @@ void InferQuantize(InferContext& ctx) {
 }
 
 void InferDequantize(InferContext& ctx) {
-  CheckScaleType(ctx);
+  CheckScaleType(ctx, false);
   CheckScale(ctx);
   if (ctx.has_input(2) && ctx.dtype(2) != ctx.dtype(0)) {
     ctx.Fail("input 2 is " + std::string(DataTypeName(ctx.dtype(2))) + ", expected input 0's type, " +
              std::string(DataTypeName(ctx.dtype(0))));
   }
   const auto stated = static_cast<DataType>(ctx.attrs().Int("output_dtype", 0));
-  ctx.SetOutput(0, stated == DataType::kUndefined ? ctx.dtype(1) : stated, ctx.shape(0));
+  const DataType scale = ctx.dtype(1) == DataType::kFloat8E8M0 ? DataType::kFloat : ctx.dtype(1);
+  ctx.SetOutput(0, stated == DataType::kUndefined ? scale : stated, ctx.shape(0));
 }
 
 // Tiles of whole runs; scales and zero points of each element of a run.
