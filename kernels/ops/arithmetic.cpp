@@ -140,10 +140,13 @@ struct BitShift {
       ctx.Fail("direction is '" + direction + "', expected LEFT or RIGHT");
     left = direction == "LEFT";
   }
+  // All bits shifted out leave zeros, or copies of the sign; a negative number of bits does too.
   template <typename T>
   T operator()(T a, T b) const {
-    if (b >= std::numeric_limits<T>::digits) return 0;
-    return static_cast<T>(left ? static_cast<uint64_t>(a) << b : static_cast<uint64_t>(a) >> b);
+    constexpr auto kBits = static_cast<std::make_unsigned_t<T>>(8 * sizeof(T));
+    const auto bits = static_cast<std::make_unsigned_t<T>>(b);
+    if (bits >= kBits) return static_cast<T>(!left && a < 0 ? -1 : 0);
+    return static_cast<T>(left ? static_cast<T>(static_cast<uint64_t>(a) << bits) : a >> bits);
   }
   bool left;
 };
@@ -235,6 +238,7 @@ const Definition kDefinitions[] = {
     Definition(BinaryOperator<OldPow, FloatTypes>("Pow", {1}, "float, double, float16, bfloat16")),
     Definition(BinaryOperator<Mod, NumericTypes>("Mod", {10, 13}, kNumbers)),
     Definition(BinaryOperator<BitShift, UnsignedTypes>("BitShift", {11}, "unsigned integers")),
+    Definition(BinaryOperator<BitShift, IntTypes>("BitShift", {28}, "integers")),
     Definition(BinaryOperator<BitwiseAnd, IntTypes>("BitwiseAnd", {18}, "integers")),
     Definition(BinaryOperator<BitwiseOr, IntTypes>("BitwiseOr", {18}, "integers")),
     Definition(BinaryOperator<BitwiseXor, IntTypes>("BitwiseXor", {18}, "integers")),

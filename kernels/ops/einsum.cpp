@@ -5,7 +5,7 @@
 #include "kernels/ops/params.h"
 #include "kernels/strided_copy.h"
 
-// Einsum (12). Two inputs are a product of matrices whose rows, columns, inner and batch axes are those
+// Einsum (12, 28). Two inputs are a product of matrices whose rows, columns, inner and batch axes are those
 // labels that the first input, the second, both but not the output, and all three have. Any other number of
 // inputs is computed by loops over all labels. Every numeric type; integers wrap around.
 
@@ -206,7 +206,7 @@ class EinsumLoopsKernel : public Kernel {
 
 const Operator kEinsum = {
     .name = "Einsum",
-    .versions = {12},
+    .versions = {12, 28},
     .max_inputs = Operator::kMany,
     .infer = InferEinsum,
     .kernels = {&Make<onednn::MatMulOf<ReadEinsum>>, &Make<PanelMatMulOf<ReadEinsum>>,

@@ -27,8 +27,8 @@ const Reducer kReducers[] = {
     {"ReduceProd", {1, 11, 13, 18}, 18, Fold::kProduct, Finish::kNone},
     {"ReduceL1", {1, 11, 13, 18}, 18, Fold::kSumAbs, Finish::kNone},
     {"ReduceL2", {1, 11, 13, 18}, 18, Fold::kSumSquare, Finish::kSqrt},
-    {"ReduceLogSum", {1, 11, 13, 18}, 18, Fold::kSum, Finish::kLog},
-    {"ReduceLogSumExp", {1, 11, 13, 18}, 18, Fold::kSumExp, Finish::kLog},
+    {"ReduceLogSum", {1, 11, 13, 18, 28}, 18, Fold::kSum, Finish::kLog},
+    {"ReduceLogSumExp", {1, 11, 13, 18, 28}, 18, Fold::kSumExp, Finish::kLog},
     {"ReduceSumSquare", {1, 11, 13, 18}, 18, Fold::kSumSquare, Finish::kNone},
 };
 

@@ -2,7 +2,7 @@
 #include "kernels/ops/move.h"
 #include "kernels/ops/params.h"
 
-// Expand (8, 13), Tile (1 along one axis, 6, 13), DepthToSpace (1, 11, 13), SpaceToDepth (1, 13). Any
+// Expand (8, 13), Tile (1 along one axis, 6, 13), DepthToSpace (1, 11, 13, 28), SpaceToDepth (1, 13, 28). Any
 // element type of 8 bits or more.
 
 namespace sluice {
@@ -123,7 +123,7 @@ class BlockMoveKernel : public MoveKernel {
     const int64_t n = deep[0], c = deep[1] / (b * b), h = deep[2], w = deep[3], plane = h * w;
     const std::string mode = ctx.attrs().String("mode", "DCR");
     if (mode != "DCR" && mode != "CRD") ctx.Fail("unknown mode '" + mode + "'");
-    const bool channels_first = to_space && mode == "CRD";
+    const bool channels_first = mode == "CRD";
     const Shape sizes = to_space ? Shape{n, c, h, b, w, b} : Shape{n, b, b, c, h, w};
     // Strides in the deep tensor, and in the wide one.
     const int64_t dc = channels_first ? b * b * plane : plane, db = channels_first ? plane : c * plane;
@@ -160,12 +160,12 @@ const Operator kTile = {.name = "Tile",
                         .kernels = {&Make<RepeatKernel>},
                         .types = "all"};
 const Operator kDepthToSpace = {.name = "DepthToSpace",
-                                .versions = {1, 11, 13},
+                                .versions = {1, 11, 13, 28},
                                 .infer = InferDepthToSpace,
                                 .kernels = {&Make<BlockMoveKernel>},
                                 .types = "all"};
 const Operator kSpaceToDepth = {.name = "SpaceToDepth",
-                                .versions = {1, 13},
+                                .versions = {1, 13, 28},
                                 .infer = InferSpaceToDepth,
                                 .kernels = {&Make<BlockMoveKernel>},
                                 .types = "all"};

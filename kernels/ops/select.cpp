@@ -7,7 +7,7 @@
 #include "kernels/ops/indices.h"
 #include "kernels/parallel.h"
 
-// NonZero (9, 13), Compress (9, 11), OneHot (9, 11), ReverseSequence (10), Unique (11).
+// NonZero (9, 13), Compress (9, 11, 28), OneHot (9, 11, 28), ReverseSequence (10, 28), Unique (11, 28).
 
 namespace sluice {
 namespace {
@@ -309,21 +309,21 @@ const Operator kNonZero = {
     .types = "T, bool",
 };
 const Operator kCompress = {.name = "Compress",
-                            .versions = {9, 11},
+                            .versions = {9, 11, 28},
                             .min_inputs = 2,
                             .max_inputs = 2,
                             .infer = InferUnknown,
                             .kernels = {&Make<CompressKernel>},
                             .types = "all"};
 const Operator kOneHot = {.name = "OneHot",
-                          .versions = {9, 11},
+                          .versions = {9, 11, 28},
                           .min_inputs = 3,
                           .max_inputs = 3,
                           .infer = InferOneHot,
                           .kernels = {&Make<OneHotKernel>},
                           .types = "all"};
 const Operator kReverseSequence = {.name = "ReverseSequence",
-                                   .versions = {10},
+                                   .versions = {10, 28},
                                    .min_inputs = 2,
                                    .max_inputs = 2,
                                    .infer = InferSameAsFirst,
@@ -331,7 +331,7 @@ const Operator kReverseSequence = {.name = "ReverseSequence",
                                    .types = "all"};
 const Operator kUnique = {
     .name = "Unique",
-    .versions = {11},
+    .versions = {11, 28},
     .max_outputs = 4,
     .infer =
         [](InferContext& ctx) {
