@@ -4,8 +4,9 @@
 
 #include "graph/infer.h"
 #include "kernels/dispatch.h"
+#include "kernels/quantized.h"
 
-// What the operators on 8-bit integers ask of their inputs.
+// What the operators on 8-bit numbers ask of their inputs.
 
 namespace sluice {
 
@@ -16,11 +17,19 @@ inline void ExpectType(const InferContext& ctx, int input, bool valid, const std
   }
 }
 
+// Whether the operator takes floats of 8 bits where it takes 8-bit integers (QLinearMatMul since 21).
+inline bool TakesFloat8(const InferContext& ctx) {
+  return ctx.node().op_type == "QLinearMatMul" && ctx.since_version() >= 21;
+}
+inline bool IsFloat8(DataType type) { return IsNarrowFloat(type) && DataTypeBits(type) == 8; }
+
 inline bool IsByte(DataType type) { return type == DataType::kInt8 || type == DataType::kUInt8; }
 
 // A factor of 8-bit integers, its scale (-1: it has none) and its zero point.
 inline void CheckQuantizedFactor(const InferContext& ctx, int factor, int scale, int zero) {
-  ExpectType(ctx, factor, IsByte(ctx.dtype(factor)), "int8 or uint8");
+  const bool float8 = TakesFloat8(ctx);
+  ExpectType(ctx, factor, IsByte(ctx.dtype(factor)) || (float8 && IsFloat8(ctx.dtype(factor))),
+             float8 ? "int8, uint8 or float8" : "int8 or uint8");
   if (scale >= 0) {
     ExpectType(ctx, scale, Contains(TypeList<float, Half, BFloat16>(), ctx.dtype(scale)),
                "float, float16 or bfloat16");
@@ -34,7 +43,9 @@ inline void CheckQuantizedFactor(const InferContext& ctx, int factor, int scale,
 
 // The scale and the zero point of the result, whose type the latter has; one element each.
 inline void CheckQuantizedResult(const InferContext& ctx, int scale, int zero) {
-  ExpectType(ctx, zero, IsByte(ctx.dtype(zero)), "int8 or uint8");
+  const bool float8 = TakesFloat8(ctx);
+  ExpectType(ctx, zero, IsByte(ctx.dtype(zero)) || (float8 && IsFloat8(ctx.dtype(zero))),
+             float8 ? "int8, uint8 or float8" : "int8 or uint8");
   for (int other = 0; other <= scale; ++other) {
     // All scales have one type.
     if (Contains(FloatTypes(), ctx.dtype(other))) {

@@ -203,5 +203,32 @@ TEST(QuantizedConv, Misuse) {
       "expected channels/group = 2");
 }
 
+TEST(QLinearMatMul, TakesFloat8Since21) {
+  const auto cast = [](const Value& x, DataType type) {
+    return RunOp({"Cast", 19, {{"to", static_cast<int64_t>(type)}}, {x}})[0];
+  };
+  for (DataType type : {DataType::kFloat8E4M3FN, DataType::kFloat8E5M2, DataType::kFloat8E4M3FNUZ}) {
+    const Value a = cast(Random({3, 5}, 1), type), b = cast(Random({5, 4}, 2), type);
+    const Value zero = cast(F({}, {0}), type);
+    const Tensor a_scale = F({}, {0.5f}), b_scale = F({}, {2}), y_scale = F({}, {0.25f});
+    const Value product =
+        RunOp({"MatMul", 13, {}, {cast(a, DataType::kFloat), cast(b, DataType::kFloat)}})[0];
+    const Value scaled = RunOp({"Mul", 14, {}, {product, F({}, {4})}})[0];
+    const OpCase c{"QLinearMatMul", 21, {}, {a, a_scale, zero, b, b_scale, zero, y_scale, zero}};
+    const Value got = RunOp(c)[0];
+    ASSERT_EQ(got.tensor().dtype(), type);
+    ExpectTensor(cast(got, DataType::kFloat), cast(cast(scaled, type), DataType::kFloat).tensor(), 0, 0);
+    // A result in bytes.
+    OpCase bytes = c;
+    bytes.inputs[7] = Make<uint8_t>({}, {100});
+    const Value quantized =
+        RunOp({"QuantizeLinear", 21, {}, {product, y_scale, Make<uint8_t>({}, {100})}})[0];
+    ExpectTensor(RunOp(bytes)[0], quantized.tensor());
+    OpCase old = c;
+    old.opset = 20;
+    ExpectRefused(old, "expected int8 or uint8");
+  }
+}
+
 }  // namespace
 }  // namespace sluice::test
