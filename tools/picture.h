@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "kernels/image/image.h"
+
 namespace sluice::tools {
 
 // Red, green, blue with 8 bits each, rows from the top, no padding.
@@ -23,14 +25,12 @@ struct Picture {
   }
 };
 
-// Pictures of more pixels are refused, so that a small file cannot ask for all memory.
-constexpr int64_t kMaxPixels = 200'000'000;
-
-// Whether the bytes begin like a PNG or JPEG file.
+// Whether the bytes begin like a picture file of a format that is known.
 bool LooksLikePicture(std::span<const std::byte> bytes);
 
-// PNG of any kind (16 bits are rounded to 8, transparency is put on white) or JPEG (grey or YCbCr; a
-// rotation in its EXIF data is not applied). Throws Error{kInvalidArgument, kUnsupported} naming `place`.
+// BMP, JPEG (grey or YCbCr; a rotation in its EXIF data is not applied), JPEG 2000, PNG of any kind (16 bits are
+// rounded to 8), PNM, TIFF, WebP; transparency is put on white. Throws Error{kInvalidArgument, kUnsupported}
+// naming `place`.
 Picture DecodePicture(std::span<const std::byte> bytes, const std::string& place);
 Picture ReadPicture(const std::string& path);
 

@@ -80,6 +80,7 @@ TEST(Includes, ThirdPartiesStayBehindTheirFences) {
       {R"(hwy/.*)", {"kernels/simd/"}},
       {R"(omp\.h)", {"kernels/onednn/"}},
       {R"(re2/.*)", {"kernels/ops/regex_full_match.cpp"}},
+      {R"((png|turbojpeg|tiffio|openjpeg)\.h|webp/.*)", {"kernels/image/", "tools/picture_file.cpp"}},
   };
   for (const std::string folder : {"graph", "kernels", "runtime", "tools"}) {
     for (const Include& include : IncludesBelow(folder)) {
