@@ -68,7 +68,7 @@ float DecodeFloat(const Format& f, DataType type, uint8_t bits) {
 uint8_t EncodeFloat(const Format& f, DataType type, float value, bool saturate) {
   const int sign_bit = type == DataType::kFloat4E2M1 ? 0x08 : 0x80;
   const int sign = std::signbit(value) ? sign_bit : 0;
-  if (std::isnan(value)) return static_cast<uint8_t>(f.nan < 0 ? 0 : f.unsigned_zero ? f.nan : sign | f.nan);
+  if (std::isnan(value)) return static_cast<uint8_t>(f.nan < 0 ? f.largest : f.unsigned_zero ? f.nan : sign | f.nan);
   const float x = std::abs(value);
   const auto overflow = [&] {
     if (saturate || f.nan < 0) return static_cast<uint8_t>(sign | f.largest);

@@ -22,9 +22,9 @@ Tensor PackNarrow(DataType type, const Tensor& bytes);
 // What bits mean: exact in float.
 float DecodeNarrow(DataType type, uint8_t bits);
 // The nearest value's bits, halves to even. Floats beyond the largest finite value become that one with
-// `saturate`, otherwise infinity, or NaN where the type has none. Integers saturate always; NaN becomes 0 in
-// types without one. float8e8m0 has powers of two only: the sign is dropped, infinity becomes NaN, and what
-// lies between two goes where `rounding` says, halves up.
+// `saturate`, otherwise infinity, or NaN where the type has none. Integers saturate. Without a NaN in the
+// type, NaN becomes 0 in integers, the largest value in floats. float8e8m0 has powers of two only: the sign
+// is dropped, infinity is NaN, and what lies between two goes where `rounding` says, halves up.
 enum class PowerRounding { kUp, kDown, kNearest };
 uint8_t EncodeNarrow(DataType type, float value, bool saturate, PowerRounding rounding = PowerRounding::kUp);
 

@@ -198,20 +198,36 @@ class AttentionCore {
     constexpr Sum kMasked = -std::numeric_limits<Sum>::infinity();
     const int64_t given = std::clamp<int64_t>(mask.keys - block.key, 0, block.count);
     std::fill(t.scores + given * rows_, t.scores + block.count * rows_, kMasked);
-    for (int64_t r = 0; r < t.rows; ++r) {
-      const int64_t at =
-          t.batch * mask.batch + HeadOf(t, r) * mask.head + QueryOf(t, r) * mask.row + block.key * mask.key;
-      const auto add = [&](const auto* from, const auto& addend) {
-        for (int64_t j = 0; j < given; ++j) t.scores[j * rows_ + r] += addend(from[at + j * mask.key]);
-      };
-      if (mask.type == DataType::kBool) {
-        add(ctx.in<bool>(3), [](bool keep) { return keep ? Sum(0) : kMasked; });
-      } else {
-        Dispatch(FloatTypes(), mask.type, [&](auto tag) {
-          using T = typename decltype(tag)::type;
-          add(ctx.in<T>(3), [](T value) { return static_cast<Sum>(value); });
-        });
+    const auto add = [&](const auto* from, const auto& addend) {
+      from += t.batch * mask.batch + block.key * mask.key;
+      if (mask.head == 0 && mask.row == 0) {
+        for (int64_t j = 0; j < given; ++j) {
+          const Sum value = addend(from[j * mask.key]);
+          for (int64_t r = 0; r < t.rows; ++r) t.scores[j * rows_ + r] += value;
+        }
+        return;
       }
+      // The lines of a few keys stay in the nearest cache while the queries' rows of the mask are read.
+      constexpr int64_t kLines = 16;
+      for (int64_t first = 0; first < given; first += kLines) {
+        const int64_t last = std::min(given, first + kLines);
+        int64_t head = HeadOf(t, 0), query = QueryOf(t, 0);
+        for (int64_t r = 0; r < t.rows; ++r) {
+          const auto* row = from + head * mask.head + query * mask.row;
+          for (int64_t j = first; j < last; ++j) t.scores[j * rows_ + r] += addend(row[j * mask.key]);
+          if (++query < s_.q_length) continue;
+          query = 0;
+          ++head;
+        }
+      }
+    };
+    if (mask.type == DataType::kBool) {
+      add(ctx.in<bool>(3), [](bool keep) { return keep ? Sum(0) : kMasked; });
+    } else {
+      Dispatch(FloatTypes(), mask.type, [&](auto tag) {
+        using T = typename decltype(tag)::type;
+        add(ctx.in<T>(3), [](T value) { return static_cast<Sum>(value); });
+      });
     }
   }
 

@@ -91,7 +91,8 @@ class StringSplitKernel : public Kernel {
   void Prepare(PrepareContext& ctx) override {
     if (ctx.dtype(0) != DataType::kString) ctx.Fail("input is no string tensor");
     delimiter_ = ctx.attrs().String("delimiter", "");
-    most_ = ctx.attrs().Int("maxsplit", INT64_MAX);
+    most_ = ctx.attrs().Int("maxsplit", -1);
+    if (most_ < 0) most_ = INT64_MAX;  // as Python has it
     shape_ = ctx.shape(0);
   }
   void Run(const RunContext& ctx, int64_t) const override {

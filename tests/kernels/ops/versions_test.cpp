@@ -170,6 +170,11 @@ TEST(Versions, CastToPowersOfTwoRoundsSince24) {
                 "round_mode is 'even'");
 }
 
+TEST(Versions, CastToFloat4HasNoNaN) {
+  const Value narrow = RunOp({"Cast", 23, {{"to", int64_t{23}}}, {F({4}, {NAN, -INFINITY, 2.5f, -0.2f})}})[0];
+  ExpectTensor(RunOp({"Cast", 23, {{"to", int64_t{1}}}, {narrow}})[0], F({4}, {6, -6, 2, 0}));
+}
+
 TEST(Versions, RoiAlignMovesByHalfAPixelSince16) {
   const Tensor x = F({1, 1, 2, 2}, {0, 1, 2, 3}), rois = F({1, 4}, {0, 0, 1, 1}), batch = I({1}, {0});
   ExpectTensor(RunOp({"RoiAlign", 10, {}, {x, rois, batch}})[0], F({1, 1, 1, 1}, {1.5}));
