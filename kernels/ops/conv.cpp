@@ -1,4 +1,5 @@
 #include "kernels/dispatch.h"
+#include "kernels/image_conv_kernel.h"
 #include "kernels/onednn/conv_kernel.h"
 #include "kernels/ops/conv_plain.h"
 #include "kernels/ops/params.h"
@@ -94,7 +95,7 @@ const Operator kConv = {
     .min_inputs = 2,
     .max_inputs = 3,
     .infer = InferConv,
-    .kernels = {&Make<WinogradKernel>, &Make<ShortConvKernel>, &Make<DirectConvKernel>,
+    .kernels = {&Make<WinogradKernel>, &Make<ImageConvKernel>, &Make<ShortConvKernel>, &Make<DirectConvKernel>,
                 &Make<onednn::ForwardConvKernel>, &Make<PlainConvKernel<false>>},
     .takes_post_ops = true,
     .types = "float, double, float16, bfloat16",

@@ -106,6 +106,11 @@ TEST(Conv, TiledShapes) {
               {{.kind = Kind::kAdd, .operand = 3}, {.kind = Kind::kPRelu, .operand = 4}},
               {Random({2, oc, 5, 24}, 75), Random({oc, 1, 1}, 74)});
   }
+  CheckCase(conv(1, 1, 300, 80, {28, 27}, 1, 1, 0), 37);     // flat runs, chunks of input channels
+  CheckCase(conv(3, 1, 70, 90, {7, 7}, 3, 1, 1), 38);        // two lines a run, an odd line left
+  CheckCase(conv(2, 1, 300, 70, {9, 8}, 4, 2, 1), 39);       // the same with a stride and chunks
+  CheckCase(conv(1, 1, 4, 36, {40, 41}, 7, 2, 3), 40);       // few channels, taps side by side
+  CheckCase(conv(2, 1, 70, 40, {30, 31}, 1, 2, 0), 41);      // 1x1 with a stride
   const Tensor residual = Random({1, 40, 50, 40}, 77);
   CheckCase(conv(1, 1, 20, 40, {50, 40}, 3, 1, 1), 12,
             {{Kind::kLeakyRelu, 0.1f}, {.kind = Kind::kAdd, .operand = 3}, {Kind::kRelu}}, {residual});
@@ -125,7 +130,8 @@ TEST(Conv, WeightsThatAreNoConstants) {
                           {nullptr, nullptr, nullptr}, {{DataType::kFloat, shape}}, {true}, {});
   });
   EXPECT_GT(step.request.scratch_bytes, 150 * 20 * 9 * 4 / 4);
-  ASSERT_EQ(step.declined.size(), 3u);
+  ASSERT_EQ(step.declined.size(), 4u);
+  EXPECT_NE(step.declined[1].find("direct: weights are not constant"), std::string::npos) << step.declined[1];
   EXPECT_NE(step.declined[0].find("winograd"), std::string::npos) << step.declined[0];
 }
 
@@ -205,8 +211,7 @@ int ThreadsOfProcess() {
   return count;
 }
 
-TEST(Conv, StartsNoThreads) {
-  const ConvCase c{1, 1, 64, 256, {26, 26}, {3, 3}, {1, 1}, {1, 1}, {1, 1, 1, 1}, true};
+void ExpectNoThreadsAndTheSameBits(const ConvCase& c) {
   const OpCase op{"Conv", 11, c.attrs(), {Random(c.src_shape(), 1), Random(c.weights_shape(), 2), Random({c.oc}, 3)}};
   tbb::task_arena arena(2);
   const auto busy = [&] {
@@ -224,6 +229,13 @@ TEST(Conv, StartsNoThreads) {
   EXPECT_LE(ThreadsOfProcess(), before);
   // And the bits do not depend on the number of threads.
   EXPECT_EQ(0, std::memcmp(first.data(), second.data(), static_cast<size_t>(first.byte_size())));
+}
+
+TEST(Conv, StartsNoThreads) {
+  ExpectNoThreadsAndTheSameBits({1, 1, 64, 256, {26, 26}, {3, 3}, {1, 1}, {1, 1}, {1, 1, 1, 1}, true});
+  ExpectNoThreadsAndTheSameBits({1, 1, 600, 264, {26, 26}, {1, 1}, {1, 1}, {1, 1}, {0, 0, 0, 0}, true});
+  ExpectNoThreadsAndTheSameBits({2, 1, 96, 140, {52, 52}, {4, 4}, {2, 2}, {1, 1}, {1, 1, 1, 1}, true});
+  ExpectNoThreadsAndTheSameBits({1, 1, 256, 512, {7, 7}, {3, 3}, {2, 2}, {1, 1}, {1, 1, 1, 1}, true});
 }
 
 }  // namespace

@@ -1,0 +1,65 @@
+#pragma once
+
+#include <optional>
+
+#include "kernels/blocked_post_ops.h"
+#include "kernels/ops/conv_geometry.h"
+#include "kernels/pack_cache.h"
+#include "kernels/parallel.h"
+#include "kernels/simd/direct_conv.h"
+
+namespace sluice {
+
+// Convolutions of float images without groups, in the native blocked layout: each sum stays in a register
+// from the first tap to the last, or to the last of a chunk of channels whose weights fit the L2 cache.
+//
+// Outputs are made in runs of neighbours: lines of the output, or of a 1x1 convolution whatever neighbours
+// there are. A tile of the step is a range of runs times a range of panels of output channels; no sum is
+// split. Padding is made by copying a tile's input to scratch with zeros around it, a chunk of channels at a
+// time. A first convolution, of few channels, reads them row-major and has the channels of a line's taps side
+// by side.
+class ImageConvKernel : public Kernel {
+ public:
+  std::string name() const override { return "direct"; }
+  void Prepare(PrepareContext& ctx) override;
+  int64_t tiles() const override { return bands_ * splits_; }
+  int64_t flops() const override { return geometry_.flops(); }
+  void Run(const RunContext& ctx, int64_t tile) const override;
+
+ private:
+  // Planes of input, in memory or in scratch.
+  struct Source {
+    const float* data;  // of the first output's first tap of run 0 of the image
+    int64_t plane_stride, row_stride;
+  };
+
+  void ChooseTiles();
+  void PackWeights(PrepareContext& ctx);
+  // Outputs [begin, end) of a run, counted along its line or image.
+  Range RunOutputs(int64_t run) const;
+  int64_t InputRows(int64_t runs) const;
+  void CopyIn(const float* image, int64_t first_run, int64_t runs, int64_t plane, int64_t planes,
+              float* to) const;
+  void RunPanel(const RunContext& ctx, const Source& source, int64_t n, Range runs, int64_t plane,
+                int64_t planes, int64_t panel) const;
+
+  ConvGeometry geometry_;
+  int64_t block_ = 1;
+  // Of the input: planes of `depth_` channels side by side, the last one has last_depth_.
+  int64_t planes_ = 1, depth_ = 1, last_depth_ = 1;
+  bool plain_ = false;                          // row-major input; one plane of all channels in scratch
+  bool copies_ = false;                         // input goes through scratch
+  bool flat_ = false;                           // runs are not lines
+  int64_t taps_ = 1;                            // weights of a channel and output channel
+  int64_t line_ = 0;                            // positions of a line in scratch
+  int64_t lines_ = 1;                           // of a run, unless flat
+  int64_t blocks_ = 1;                          // of a flat image: the pieces whose sums fit the registers
+  int64_t runs_ = 1;                            // of an image
+  int64_t bands_ = 1, splits_ = 1, chunk_ = 1;  // pieces of all runs, of the panels; planes of a chunk
+  int64_t panels_ = 1;
+  std::optional<float> slope_;  // of a first post-op that the registers take
+  BlockedPostOps post_ops_;
+  PackedWeights packed_, bias_;
+};
+
+}  // namespace sluice

@@ -1,0 +1,140 @@
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/simd/direct_conv.cpp"
+#include "kernels/simd/direct_conv.h"
+
+// The order matters: the first of these includes this file again for every instruction set.
+// clang-format off
+#include <hwy/foreach_target.h>  // IWYU pragma: keep
+#include <hwy/highway.h>
+#include "kernels/simd/post_ops-inl.h"
+// clang-format on
+
+HWY_BEFORE_NAMESPACE();
+namespace sluice {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+using Tag = hn::CappedTag<float, 16>;
+using V = hn::Vec<Tag>;
+
+// Outputs whose sums for two vectors of channels stay in registers.
+#if HWY_TARGET <= HWY_AVX3
+constexpr int kRows = 14;
+#else
+constexpr int kRows = 6;
+#endif
+
+template <int rows, int vectors>
+HWY_INLINE void Accumulate(const float* HWY_RESTRICT src, int64_t step, int64_t gap, int64_t depth,
+                           const float* HWY_RESTRICT& weights, V (&sums)[rows][vectors]) {
+  const Tag d;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  constexpr int kHalf = rows % 2 == 0 ? rows / 2 : rows;
+  const float* HWY_RESTRICT second = src + kHalf * step + gap;
+  for (int64_t k = 0; k < depth; ++k) {
+    V w[vectors];
+    for (int v = 0; v < vectors; ++v) w[v] = hn::Load(d, weights + v * lanes);
+    weights += 2 * lanes;
+    for (int r = 0; r < rows; ++r) {
+      const V x = hn::Set(d, r < kHalf ? src[r * step + k] : second[(r - kHalf) * step + k]);
+      for (int v = 0; v < vectors; ++v) sums[r][v] = hn::MulAdd(x, w[v], sums[r][v]);
+    }
+  }
+}
+
+// Outputs [first, first + rows) of the run.
+template <int rows, int vectors>
+void Outputs(const DirectConvRun& run, int64_t first) {
+  const Tag d;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  float* dst = run.dst + first * run.dst_step;
+  V sums[rows][vectors];
+  for (int r = 0; r < rows; ++r) {
+    for (int v = 0; v < vectors; ++v) {
+      sums[r][v] = run.resume            ? hn::LoadU(d, dst + r * run.dst_step + v * run.dst_vector)
+                   : run.bias == nullptr ? hn::Zero(d)
+                                         : hn::LoadU(d, run.bias + v * lanes);
+    }
+  }
+  const float* weights = run.weights;
+  const float* src = run.src + first * run.step;
+  const int64_t step = run.step;
+  for (int64_t plane = 0; plane < run.planes; ++plane) {
+    const int64_t depth = plane + 1 < run.planes ? run.depth : run.last_depth;
+    for (int64_t i = 0; i < run.kh; ++i) {
+      for (int64_t j = 0; j < run.kw; ++j) {
+        const float* from = src + plane * run.plane_stride + i * run.row_stride + j * run.col_stride;
+        Accumulate<rows, vectors>(from, step, run.gap, depth, weights, sums);
+      }
+    }
+  }
+  const V slope = hn::Set(d, run.slope);
+  for (int r = 0; r < rows; ++r) {
+    for (int v = 0; v < vectors; ++v) {
+      const V x = run.rectify ? Rectify(d, sums[r][v], slope) : sums[r][v];
+      hn::StoreU(x, d, dst + r * run.dst_step + v * run.dst_vector);
+    }
+  }
+}
+
+// The outputs from `first` on in `blocks` blocks that differ in size by at most one; none has more than
+// `rows`.
+template <int rows, int vectors>
+void Blocks(const DirectConvRun& run, int64_t first, int64_t blocks) {
+  while (blocks > 0 && (run.count - first + blocks - 1) / blocks == rows) {
+    Outputs<rows, vectors>(run, first);
+    first += rows;
+    --blocks;
+  }
+  if constexpr (rows > 1) {
+    if (blocks > 0) Blocks<rows - 1, vectors>(run, first, blocks);
+  }
+}
+
+void DirectRun(const DirectConvRun& run) {
+  const int64_t blocks = (run.count + kRows - 1) / kRows;
+  if (run.vectors == 1)
+    Blocks<kRows, 1>(run, 0, blocks);
+  else
+    Blocks<kRows, 2>(run, 0, blocks);
+}
+
+void InterleaveOf(const float* src, int64_t stride, int64_t channels, int64_t n, float* dst) {
+  const Tag d;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  int64_t i = 0;
+  if (channels == 3) {
+    for (; i + lanes <= n; i += lanes) {
+      const float* from = src + i;
+      hn::StoreInterleaved3(hn::LoadU(d, from), hn::LoadU(d, from + stride), hn::LoadU(d, from + 2 * stride),
+                            d, dst + i * 3);
+    }
+  }
+  for (int64_t c = 0; c < channels; ++c) {
+    for (int64_t j = i; j < n; ++j) dst[j * channels + c] = src[c * stride + j];
+  }
+}
+
+int64_t DirectPanel() { return 2 * static_cast<int64_t>(hn::Lanes(Tag())); }
+int64_t DirectRows() { return kRows; }
+
+}  // namespace HWY_NAMESPACE
+}  // namespace sluice
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace sluice {
+HWY_EXPORT(DirectPanel);
+HWY_EXPORT(DirectRows);
+HWY_EXPORT(DirectRun);
+HWY_EXPORT(InterleaveOf);
+
+int64_t DirectConvPanel() { return HWY_DYNAMIC_DISPATCH(DirectPanel)(); }
+int64_t DirectConvOutputs() { return HWY_DYNAMIC_DISPATCH(DirectRows)(); }
+void RunDirectConv(const DirectConvRun& run) { HWY_DYNAMIC_DISPATCH(DirectRun)(run); }
+void InterleaveFloats(const float* src, int64_t stride, int64_t channels, int64_t n, float* dst) {
+  HWY_DYNAMIC_DISPATCH(InterleaveOf)(src, stride, channels, n, dst);
+}
+
+}  // namespace sluice
+#endif  // HWY_ONCE
