@@ -8,17 +8,27 @@
 namespace sluice {
 namespace {
 
-// Shares of the peak that products and direct convolutions reach, and what transforming one tile's channel
-// costs in floating-point operations of full speed: measured on an AVX-512 processor.
-constexpr double kProductShare = 0.7, kDirectShare = 0.8, kTransformCost = 700;
-// Operations that a core does in the time of reading a byte of weights past its L2 cache.
-constexpr double kOpsPerByte = 8;
+// What things take in floating-point operations at the peak, measured on an AVX-512 processor with 1 MiB of
+// L2: shares of the peak that products and direct convolutions reach; transforming a tile's vector of
+// channels there and back, of F(4x4) (F(2x2): by the elements); and reading a byte of weights from the L3
+// cache, or past it.
+constexpr double kProductShare = 0.88, kDirectShare = 0.9;
+constexpr double kInputCost = 10000, kOutputCost = 8000;
+constexpr double kOpsPerByteL3 = 4, kOpsPerByte = 8;
+constexpr double kL3Bytes = 8e6;
 // A gain below this is noise.
 constexpr double kLeastGain = 0.9;
 // Packed weights of one layer; more is better spent on a direct convolution.
 constexpr int64_t kMostPackedBytes = int64_t{96} << 20;
 
 int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// Of reading `bytes` of weights `times` times.
+double WeightsCost(int64_t bytes, int64_t times) {
+  if (bytes <= L2Bytes() / 2) return 0;
+  const auto size = static_cast<double>(bytes);
+  return size * static_cast<double>(times) * (size > kL3Bytes ? kOpsPerByte : kOpsPerByteL3);
+}
 
 bool Is3x3(const Window& w) {
   const auto all = [](const std::vector<int64_t>& values, int64_t value) {
@@ -40,9 +50,10 @@ WinogradKernel::Candidate WinogradKernel::Estimate(int m, Layout layout) const {
   s.ih = g.in[0], s.iw = g.in[1], s.oh = g.out[0], s.ow = g.out[1];
   s.pad_top = g.window.pads_begin[0], s.pad_left = g.window.pads_begin[1];
   const int64_t all = g.n * s.tile_rows() * s.tile_cols(), panels = WinogradPanels(s);
-  // Multiples of 12 fill the registers of every instruction set.
+  // Multiples of 14 fill the registers. Smaller groups would read the weights too often, even if the group
+  // outgrows L2.
   const int64_t fits = L2Bytes() / 2 / (s.elems() * s.ic() * static_cast<int64_t>(sizeof(float)));
-  const int64_t most = std::clamp<int64_t>(fits / 12 * 12, 12, 96);
+  const int64_t most = std::clamp<int64_t>(fits / 14 * 14, m == 2 ? 56 : 28, 112);
   c.groups = CeilDiv(all, most);
   c.group_tiles = CeilDiv(all, c.groups);
   c.groups = CeilDiv(all, c.group_tiles);
@@ -53,12 +64,11 @@ WinogradKernel::Candidate WinogradKernel::Estimate(int m, Layout layout) const {
 
   const double products = 2.0 * static_cast<double>(s.elems() * all) * static_cast<double>(s.ic()) *
                           static_cast<double>(panels * WinogradPanel());
-  const double transforms = static_cast<double>(all) * static_cast<double>(s.elems()) / 36 * kTransformCost *
-                            static_cast<double>(c.splits * s.ic() + s.oc()) / static_cast<double>(s.block) *
-                            2;
-  const double weights = static_cast<double>(WinogradPackedElems(s) * 4) * static_cast<double>(c.groups);
-  c.cost = products / kProductShare + transforms +
-           weights * kOpsPerByte * (weights > static_cast<double>(L2Bytes()) / 2);
+  const double vector = static_cast<double>(s.block) * 36 / static_cast<double>(s.elems());
+  const double transforms =
+      static_cast<double>(all) / vector *
+      (kInputCost * static_cast<double>(c.splits * s.ic()) + kOutputCost * static_cast<double>(s.oc()));
+  c.cost = products / kProductShare + transforms + WeightsCost(WinogradPackedElems(s) * 4, c.groups);
   return c;
 }
 
@@ -84,7 +94,7 @@ void WinogradKernel::Prepare(PrepareContext& ctx) {
 
   const Candidate four = Estimate(4, layout), two = Estimate(2, layout);
   const Candidate& best = two.cost < four.cost ? two : four;
-  const double direct = static_cast<double>(g.flops()) / kDirectShare;
+  const double direct = static_cast<double>(g.flops()) / kDirectShare + WeightsCost(g.oc * g.ic * 9 * 4, 1);
   if (best.cost > kLeastGain * direct) {
     ctx.Decline("expected at " + std::to_string(static_cast<int>(100 * best.cost / direct)) +
                 " % of the direct time");

@@ -21,10 +21,13 @@ using V = hn::Vec<Tag>;
 
 // Rows of tiles that a product keeps in registers beside two vectors of channels.
 #if HWY_TARGET <= HWY_AVX3
-constexpr int kRows = 12;
+constexpr int kRows = 14;
 #else
 constexpr int kRows = 6;
 #endif
+
+// Floats between the channels of two tiles: lines of tiles a power of two apart would share few sets of the cache.
+HWY_INLINE int64_t TileStride(const WinogradShape& s) { return s.ic() + 16; }
 
 HWY_INLINE V Twice(V x) { return hn::Add(x, x); }
 
@@ -88,12 +91,13 @@ HWY_INLINE TilePlace PlaceOf(const WinogradShape& s, int64_t tile) {
   return {tile / per_image, within / cols * s.m, within % cols * s.m};
 }
 
-// v[element][tile][ic] = B^T x B of every tile.
+// v[element][tile][ic], tiles TileStride apart, = B^T x B of every tile.
 template <int m>
 void TransformInput(const WinogradShape& s, const float* src, int64_t tile, int64_t tiles, float* v) {
   constexpr int kSize = m + 2;
   const Tag d;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d)), ic = s.ic(), plane = s.ih * s.iw * s.block;
+  const int64_t ld = TileStride(s);
   for (int64_t t = 0; t < tiles; ++t) {
     const TilePlace place = PlaceOf(s, tile + t);
     const int64_t top = place.row - s.pad_top, left = place.col - s.pad_left;
@@ -120,15 +124,15 @@ void TransformInput(const WinogradShape& s, const float* src, int64_t tile, int6
         V column[kSize], out[kSize];
         for (int i = 0; i < kSize; ++i) column[i] = y[i][j];
         InputLine<m>(column, out);
-        for (int i = 0; i < kSize; ++i) hn::StoreU(out[i], d, v + ((i * kSize + j) * tiles + t) * ic + c);
+        for (int i = 0; i < kSize; ++i) hn::StoreU(out[i], d, v + ((i * kSize + j) * tiles + t) * ld + c);
       }
     }
   }
 }
 
-// c[row][channel of the panel] = sum over k of a[row][k] * panel[k][channel].
+// c[row][channel of the panel] = sum over k of a[row][k] * panel[k][channel]; rows of a are ld apart.
 template <int rows, int vectors>
-HWY_INLINE void Product(const float* HWY_RESTRICT a, int64_t ic, const float* HWY_RESTRICT panel,
+HWY_INLINE void Product(const float* HWY_RESTRICT a, int64_t ld, int64_t ic, const float* HWY_RESTRICT panel,
                         int64_t width, float* HWY_RESTRICT c) {
   const Tag d;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
@@ -140,7 +144,7 @@ HWY_INLINE void Product(const float* HWY_RESTRICT a, int64_t ic, const float* HW
     V b[vectors];
     for (int i = 0; i < vectors; ++i) b[i] = hn::Load(d, panel + k * width + i * lanes);
     for (int r = 0; r < rows; ++r) {
-      const V x = hn::Set(d, a[r * ic + k]);
+      const V x = hn::Set(d, a[r * ld + k]);
       for (int i = 0; i < vectors; ++i) sums[r][i] = hn::MulAdd(x, b[i], sums[r][i]);
     }
   }
@@ -149,15 +153,19 @@ HWY_INLINE void Product(const float* HWY_RESTRICT a, int64_t ic, const float* HW
   }
 }
 
+// `count` rows in `blocks` blocks that differ in size by at most one; none has more than `rows`.
 template <int rows, int vectors>
-void Products(const float* a, int64_t count, int64_t ic, const float* panel, int64_t width, float* c) {
-  int64_t row = 0;
-  for (; row + rows <= count; row += rows)
-    Product<rows, vectors>(a + row * ic, ic, panel, width, c + row * width);
+void Products(const float* a, int64_t ld, int64_t count, int64_t blocks, int64_t ic, const float* panel,
+              int64_t width, float* c) {
+  while (blocks > 0 && (count + blocks - 1) / blocks == rows) {
+    Product<rows, vectors>(a, ld, ic, panel, width, c);
+    a += rows * ld;
+    c += rows * width;
+    count -= rows;
+    --blocks;
+  }
   if constexpr (rows > 1) {
-    if (row < count)
-      Products<(rows > 4 ? rows / 2 : rows - 1), vectors>(a + row * ic, count - row, ic, panel, width,
-                                                          c + row * width);
+    if (blocks > 0) Products<rows - 1, vectors>(a, ld, count, blocks, ic, panel, width, c);
   }
 }
 
@@ -226,20 +234,21 @@ template <int m>
 void RunAs(const WinogradShape& s, const float* src, const float* packed, const float* bias,
            const VectorOp* ops, int num_ops, float* dst, int64_t tile, int64_t tiles, int64_t panel,
            int64_t panels, float* scratch) {
-  const int64_t width = Panel(), ic = s.ic(), elems = s.elems();
+  const int64_t width = Panel(), ic = s.ic(), elems = s.elems(), ld = TileStride(s);
+  const int64_t blocks = (tiles + kRows - 1) / kRows;
   float* v = scratch;
-  float* products = v + elems * tiles * ic;
+  float* products = v + elems * tiles * ld;
   TransformInput<m>(s, src, tile, tiles, v);
   for (int64_t p = panel; p < panel + panels; ++p) {
     const float* weights = packed + p * elems * ic * width;
     const bool narrow = s.oc() - p * width <= width / 2;
     for (int64_t e = 0; e < elems; ++e) {
-      const float *a = v + e * tiles * ic, *b = weights + e * ic * width;
+      const float *a = v + e * tiles * ld, *b = weights + e * ic * width;
       float* c = products + e * tiles * width;
       if (narrow)
-        Products<kRows, 1>(a, tiles, ic, b, width, c);
+        Products<kRows, 1>(a, ld, tiles, blocks, ic, b, width, c);
       else
-        Products<kRows, 2>(a, tiles, ic, b, width, c);
+        Products<kRows, 2>(a, ld, tiles, blocks, ic, b, width, c);
     }
     TransformOutput<m>(s, products, width, narrow ? 1 : 2, bias, ops, num_ops, dst, tile, tiles, p * width);
   }
@@ -266,7 +275,7 @@ HWY_EXPORT(Run);
 int64_t WinogradPanel() { return HWY_DYNAMIC_DISPATCH(Panel)(); }
 
 int64_t WinogradScratchElems(const WinogradShape& s, int64_t tiles) {
-  return s.elems() * tiles * (s.ic() + WinogradPanel());
+  return s.elems() * tiles * (s.ic() + 16 + WinogradPanel());
 }
 
 void WinogradRun(const WinogradShape& shape, const float* src, const float* packed, const float* bias,

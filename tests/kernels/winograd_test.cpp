@@ -1,12 +1,12 @@
 #include "kernels/simd/winograd.h"
 
-#include <gtest/gtest.h>
 #include <hwy/aligned_allocator.h>
-#include <hwy/targets.h>
 
 #include <cmath>
 #include <random>
 #include <vector>
+
+#include "tests/kernels/simd_targets.h"
 
 // Winograd's convolutions against sums in double, on every instruction set of this processor.
 
@@ -111,28 +111,17 @@ class Convolution {
   hwy::AlignedFreeUniquePtr<float[]> packed_;
 };
 
-class Winograd : public testing::Test {
- protected:
-  // fn() on every instruction set, with the block of channels that goes with it.
-  template <typename Fn>
-  void OnEveryTarget(const Fn& fn) {
-    for (int64_t targets = hwy::SupportedTargets(); targets != 0; targets &= targets - 1) {
-      const int64_t target = targets & -targets;
-      SCOPED_TRACE(hwy::TargetName(target));
-      hwy::SetSupportedTargetsForTest(target);
-      hwy::GetChosenTarget().Update(target);
-      fn(WinogradPanel() >= 32 ? 16 : 8);
-    }
-    hwy::SetSupportedTargetsForTest(0);
-    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
-  }
-};
+// fn(block) on every instruction set, with the block of channels that goes with it.
+template <typename Fn>
+void WithEveryBlock(const Fn& fn) {
+  test::OnEveryTarget([&] { fn(WinogradPanel() >= 32 ? 16 : 8); });
+}
 
-TEST_F(Winograd, AgreesWithTheSumOnOddSizesAndTails) {
+TEST(Winograd, AgreesWithTheSumOnOddSizesAndTails) {
   const Case cases[] = {{1, 16, 16, 13, 13, 1, 1, 1, 1}, {2, 19, 37, 9, 7, 1, 1, 1, 1},
                         {1, 8, 70, 5, 4, 0, 0, 0, 0},    {1, 33, 8, 3, 3, 1, 1, 1, 1},
                         {3, 24, 24, 6, 18, 2, 0, 1, 2},  {1, 64, 40, 26, 26, 1, 1, 1, 1}};
-  OnEveryTarget([&](int64_t block) {
+  WithEveryBlock([&](int64_t block) {
     uint32_t seed = 1;
     for (const Case& c : cases) {
       for (int m : {2, 4}) {
@@ -145,10 +134,10 @@ TEST_F(Winograd, AgreesWithTheSumOnOddSizesAndTails) {
   });
 }
 
-TEST_F(Winograd, AppliesOpsInOrder) {
+TEST(Winograd, AppliesOpsInOrder) {
   using Kind = VectorOp::Kind;
   const auto sigmoid = [](double x) { return 1 / (1 + std::exp(-x)); };
-  OnEveryTarget([&](int64_t block) {
+  WithEveryBlock([&](int64_t block) {
     const Convolution c({1, 16, 24, 10, 11, 1, 1, 1, 1}, 4, block, 5);
     c.Expect(c.Run({{Kind::kLeakyRelu, 0.1f, 0}}, 12), [](double x, double) { return x < 0 ? 0.1f * x : x; });
     c.Expect(c.Run({{Kind::kClip, 0, 6}}, 12),
@@ -163,7 +152,7 @@ TEST_F(Winograd, AppliesOpsInOrder) {
   });
 }
 
-TEST_F(Winograd, GroupsOfTilesGiveTheSameBits) {
+TEST(Winograd, GroupsOfTilesGiveTheSameBits) {
   const Convolution c({1, 32, 48, 17, 19, 1, 1, 1, 1}, 4, WinogradPanel() >= 32 ? 16 : 8, 9);
   const std::vector<float> all = c.Run({}, 25);
   for (int64_t group : {1, 5, 12, 13}) EXPECT_EQ(c.Run({}, group), all) << group;
