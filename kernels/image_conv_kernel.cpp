@@ -120,24 +120,26 @@ void ImageConvKernel::PackWeights(PrepareContext& ctx) {
   // [panel][plane][tap][channel][channel of the panel]
   packed_ = PackShared(weights, format, panels_ * g.ic * taps_ * width * 4, [&](std::byte* bytes) {
     const auto* from = static_cast<const float*>(weights.data());
-    auto* to = reinterpret_cast<float*>(bytes);
-    for (int64_t oc = 0; oc < g.oc; ++oc) {
-      float* panel = to + oc / width * g.ic * taps_ * width + oc % width;
+    ForEachTile(panels_, [&](int64_t panel) {
+      float* to = reinterpret_cast<float*>(bytes) + panel * g.ic * taps_ * width;
+      const int64_t first = panel * width, channels = std::min(width, g.oc - first);
       for (int64_t ic = 0; ic < g.ic; ++ic) {
         const int64_t plane = ic / depth_, depth = plane + 1 < planes_ ? depth_ : last_depth_;
         for (int64_t tap = 0; tap < taps_; ++tap) {
-          panel[(plane * depth_ * taps_ + tap * depth + ic % depth_) * width] =
-              from[(oc * g.ic + ic) * taps_ + tap];
+          float* line = to + (plane * depth_ * taps_ + tap * depth + ic % depth_) * width;
+          for (int64_t i = 0; i < channels; ++i) line[i] = from[((first + i) * g.ic + ic) * taps_ + tap];
+          std::fill(line + channels, line + width, 0.0f);
         }
       }
-    }
+    });
   });
   ctx.DropInput(1);
   if (!ctx.has_input(2)) return;
   const Tensor& bias = *ctx.constant(2);
   const int64_t padded = panels_ * width;
   bias_ = PackShared(bias, "padded " + std::to_string(padded), padded * 4, [&](std::byte* to) {
-    std::copy_n(static_cast<const std::byte*>(bias.data()), bias.byte_size(), to);
+    std::byte* end = std::copy_n(static_cast<const std::byte*>(bias.data()), bias.byte_size(), to);
+    std::fill(end, to + padded * 4, std::byte(0));
   });
 }
 
