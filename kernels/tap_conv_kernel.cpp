@@ -43,7 +43,7 @@ void TapConvKernel::Prepare(PrepareContext& ctx) {
   ic_blocks_ = CeilDiv(g.ic_per_group(), block_);
   shape_ = PhasesOf(g);
   dots_ = g.groups == 1 && g.oc <= kMostDotChannels && ic_blocks_ * block_ * MostTaps() >= kLeastDot;
-  if (!transposed_ && g.in.size() == 2 && !dots_) ctx.Decline("oneDNN's is as fast in two dimensions");
+  if (!transposed_ && g.in.size() == 2 && !dots_) ctx.Decline("ImageConvKernel is as fast in two dimensions");
   out_block_ = dots_ ? 1 : block_;
   oc_blocks_ = CeilDiv(g.oc_per_group(), out_block_);
   width_ = dots_ ? g.oc : TapPanel();

@@ -95,7 +95,7 @@ const Operator kConv = {
     .min_inputs = 2,
     .max_inputs = 3,
     .infer = InferConv,
-    .kernels = {&Make<WinogradKernel>, &Make<ImageConvKernel>, &Make<ShortConvKernel>, &Make<DirectConvKernel>,
+    .kernels = {&Make<WinogradKernel>, &Make<ShortConvKernel>, &Make<DirectConvKernel>, &Make<ImageConvKernel>,
                 &Make<onednn::ForwardConvKernel>, &Make<PlainConvKernel<false>>},
     .takes_post_ops = true,
     .types = "float, double, float16, bfloat16",
