@@ -33,7 +33,7 @@ std::unique_ptr<Graph> MakeGraph(bool chain) {
 }
 
 void Run(benchmark::State& state, bool chain, int threads) {
-  const Executable executable(MakeGraph(chain), false);
+  const Executable executable(MakeGraph(chain), 1, false);
   Tensor x(DataType::kFloat, {16});
   for (float& value : x.mutable_values<float>()) value = 1;
   const std::vector<Value> inputs = {x};

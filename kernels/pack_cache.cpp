@@ -1,5 +1,6 @@
 #include "kernels/pack_cache.h"
 
+#include <algorithm>
 #include <cstring>
 #include <map>
 #include <mutex>
@@ -55,9 +56,9 @@ Cache& TheCache() {
   return *cache;
 }
 
-}  // namespace
+thread_local HeldScope* innermost = nullptr;
 
-PackedWeights PackShared(const Tensor& weights, const std::string& format, int64_t packed_bytes,
+PackedWeights FindOrPack(const Tensor& weights, const std::string& format, int64_t packed_bytes,
                          const std::function<void(std::byte*)>& pack) {
   Key key(HashOf(weights.data(), static_cast<size_t>(weights.byte_size())), packed_bytes, format);
   Cache& cache = TheCache();
@@ -84,6 +85,30 @@ PackedWeights PackShared(const Tensor& weights, const std::string& format, int64
   if (PackedWeights other = entry.lock()) return other;
   entry = result;
   return result;
+}
+
+}  // namespace
+
+PackedWeights PackShared(const Tensor& weights, const std::string& format, int64_t packed_bytes,
+                         const std::function<void(std::byte*)>& pack) {
+  PackedWeights packed = FindOrPack(weights, format, packed_bytes, pack);
+  if (innermost != nullptr) innermost->given_.push_back(packed);
+  return packed;
+}
+
+HeldScope::HeldScope() : outer_(innermost) { innermost = this; }
+
+HeldScope::~HeldScope() { innermost = outer_; }
+
+void CountHeld(int64_t bytes) {
+  if (innermost != nullptr) innermost->counted_bytes_ += bytes;
+}
+
+std::vector<PackedWeights> HeldScope::TakePacked() {
+  std::sort(given_.begin(), given_.end());
+  given_.erase(std::unique(given_.begin(), given_.end()), given_.end());
+  std::erase_if(given_, [](const PackedWeights& packed) { return packed.use_count() == 1; });
+  return std::move(given_);
 }
 
 }  // namespace sluice

@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "sluice/tensor.h"
 
@@ -17,5 +18,29 @@ using PackedWeights = std::shared_ptr<const Tensor>;
 // bytes. `pack` writes all of `packed_bytes` that anybody reads. Thread-safe.
 PackedWeights PackShared(const Tensor& weights, const std::string& format, int64_t packed_bytes,
                          const std::function<void(std::byte*)>& pack);
+
+// Notes memory that a kernel holds beside packed weights.
+void CountHeld(int64_t bytes);
+
+// While it lives, notes what kernels prepared on this thread hold. Scopes nest: the innermost notes it.
+class HeldScope {
+ public:
+  HeldScope();
+  ~HeldScope();
+  HeldScope(const HeldScope&) = delete;
+  HeldScope& operator=(const HeldScope&) = delete;
+
+  // What PackShared gave, each once, but for what nobody else holds any more.
+  std::vector<PackedWeights> TakePacked();
+  int64_t counted_bytes() const { return counted_bytes_; }
+
+ private:
+  friend void CountHeld(int64_t bytes);
+  friend PackedWeights PackShared(const Tensor&, const std::string&, int64_t,
+                                  const std::function<void(std::byte*)>&);
+  std::vector<PackedWeights> given_;
+  int64_t counted_bytes_ = 0;
+  HeldScope* outer_;
+};
 
 }  // namespace sluice

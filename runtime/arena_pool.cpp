@@ -4,6 +4,10 @@
 
 namespace sluice {
 
+ArenaPool::~ArenaPool() {
+  for (const Tensor& block : free_) budget_.AddIdle(-block.byte_size());
+}
+
 Tensor ArenaPool::Take(int64_t bytes) {
   {
     const std::lock_guard lock(mutex_);
@@ -12,10 +16,14 @@ Tensor ArenaPool::Take(int64_t bytes) {
     if (fits != free_.end()) {
       Tensor block = std::move(*fits);
       free_.erase(fits);
+      budget_.AddIdle(-block.byte_size());
       return block;
     }
     // A larger block takes the place of the largest that is too small.
-    if (!free_.empty()) free_.pop_back();
+    if (!free_.empty()) {
+      budget_.AddIdle(-free_.back().byte_size());
+      free_.pop_back();
+    }
   }
   return Tensor(DataType::kUInt8, {bytes});
 }
@@ -24,14 +32,16 @@ void ArenaPool::Give(Tensor block) {
   const std::lock_guard lock(mutex_);
   const auto at = std::find_if(free_.begin(), free_.end(),
                                [&](const Tensor& other) { return other.byte_size() >= block.byte_size(); });
+  budget_.AddIdle(block.byte_size());
   free_.insert(at, std::move(block));
 }
 
-int64_t ArenaPool::idle_bytes() const {
+void ArenaPool::Shrink() {
   const std::lock_guard lock(mutex_);
-  int64_t bytes = 0;
-  for (const Tensor& block : free_) bytes += block.byte_size();
-  return bytes;
+  while (!free_.empty() && budget_.over()) {
+    budget_.AddIdle(-free_.back().byte_size());
+    free_.pop_back();
+  }
 }
 
 }  // namespace sluice

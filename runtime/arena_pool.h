@@ -3,6 +3,7 @@
 #include <mutex>
 #include <vector>
 
+#include "runtime/cache_budget.h"
 #include "sluice/tensor.h"
 
 namespace sluice {
@@ -11,14 +12,18 @@ namespace sluice {
 // were under way at once, whatever their sizes. Thread-safe.
 class ArenaPool {
  public:
+  // The budget counts the blocks at rest; it must outlive the pool.
+  explicit ArenaPool(CacheBudget& budget) : budget_(budget) {}
+  ~ArenaPool();
   // A byte tensor of at least `bytes`, aligned to 64. Throws Error{kOutOfMemory}.
   Tensor Take(int64_t bytes);
   void Give(Tensor block);
-  // Bytes of the blocks at rest.
-  int64_t idle_bytes() const;
+  // Frees blocks at rest, the largest first, while the budget is exceeded.
+  void Shrink();
 
  private:
-  mutable std::mutex mutex_;
+  CacheBudget& budget_;
+  std::mutex mutex_;
   std::vector<Tensor> free_;  // ascending size
 };
 

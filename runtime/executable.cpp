@@ -1,6 +1,7 @@
 #include "runtime/executable.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "runtime/executor.h"
 #include "runtime/step_profile.h"
@@ -24,8 +25,8 @@ InputType TypeOf(const Value& value) {
 
 class NestedGraph : public SubgraphRunner {
  public:
-  NestedGraph(std::shared_ptr<const Graph> graph, int max_plans, const ChooseKernel& choose)
-      : executable_(std::move(graph), max_plans, false, choose) {}
+  NestedGraph(std::shared_ptr<const Graph> graph, std::shared_ptr<CacheBudget> budget, const ChooseKernel& choose)
+      : executable_(std::move(graph), std::move(budget), false, choose) {}
   std::vector<Value> Run(std::vector<Value> inputs) const override { return executable_.Run(inputs); }
 
  private:
@@ -54,25 +55,48 @@ struct Executable::CompiledPlan {
   }
 };
 
-Executable::Executable(std::shared_ptr<const Graph> graph, int max_plans, bool profile, ChooseKernel choose)
+Executable::Executable(std::shared_ptr<const Graph> graph, std::shared_ptr<CacheBudget> budget, bool profile,
+                       ChooseKernel choose)
     : graph_(std::move(graph)),
-      max_plans_(static_cast<size_t>(std::max(1, max_plans))),
+      budget_(std::move(budget)),
       profile_(profile),
       choose_(std::move(choose)),
-      make_subgraph_([this](const std::shared_ptr<Graph>& nested) { return Nested(nested); }) {}
+      make_subgraph_([this](const std::shared_ptr<Graph>& nested) { return Nested(nested); }),
+      arenas_(*budget_) {}
 
-Executable::Executable(std::unique_ptr<Graph> graph, bool profile, ChooseKernel choose)
-    : Executable(std::shared_ptr<const Graph>(), 1, profile, std::move(choose)) {
+Executable::Executable(std::shared_ptr<const Graph> graph, int max_plans, bool profile, ChooseKernel choose)
+    : Executable(std::move(graph),
+                 std::make_shared<CacheBudget>(max_plans, std::numeric_limits<int64_t>::max()), profile,
+                 std::move(choose)) {}
+
+Executable::Executable(std::unique_ptr<Graph> graph, std::shared_ptr<CacheBudget> budget, bool profile,
+                       ChooseKernel choose)
+    : Executable(std::shared_ptr<const Graph>(), std::move(budget), profile, std::move(choose)) {
   own_graph_ = graph.get();
   graph_ = std::move(graph);
 }
 
-Executable::~Executable() = default;
+Executable::~Executable() {
+  for (const std::shared_ptr<CompiledPlan>& plan : plans_) budget_->Remove(plan->plan);
+}
+
+void Executable::Trim() const {
+  std::vector<std::shared_ptr<CompiledPlan>> dropped;  // destroyed after the lock is gone
+  {
+    const std::lock_guard lock(plans_mutex_);
+    while (plans_.size() > 1 && (plans_.size() > budget_->max_plans() || budget_->over())) {
+      budget_->Remove(plans_.back()->plan);
+      dropped.push_back(std::move(plans_.back()));
+      plans_.pop_back();
+    }
+  }
+  arenas_.Shrink();
+}
 
 std::shared_ptr<SubgraphRunner> Executable::Nested(const std::shared_ptr<Graph>& graph) const {
   const std::lock_guard lock(nested_mutex_);
   std::shared_ptr<SubgraphRunner>& runner = nested_[graph.get()];
-  if (!runner) runner = std::make_shared<NestedGraph>(graph, static_cast<int>(max_plans_), choose_);
+  if (!runner) runner = std::make_shared<NestedGraph>(graph, budget_, choose_);
   return runner;
 }
 
@@ -108,9 +132,12 @@ std::shared_ptr<Executable::CompiledPlan> Executable::MakePlanFor(std::span<cons
     };
   }
   compiled->plan = MakePlan(*graph_, inputs, make_subgraph_, release, choose_);
-  const std::lock_guard lock(plans_mutex_);
-  plans_.push_front(compiled);
-  if (plans_.size() > max_plans_) plans_.pop_back();
+  {
+    const std::lock_guard lock(plans_mutex_);
+    plans_.push_front(compiled);
+    budget_->Add(compiled->plan);
+  }
+  Trim();
   return compiled;
 }
 
@@ -133,16 +160,17 @@ std::vector<Value> Executable::Run(std::span<const Value> inputs) const {
   Tensor arena = arenas_.Take(compiled->plan.info.arena_bytes);
   // A run that throws leaves its frame and arena to the next one too.
   struct Return {
-    ArenaPool& arenas;
+    const Executable& executable;
     CompiledPlan& compiled;
     std::unique_ptr<Frame>& frame;
     Tensor& arena;
     ~Return() {
       frame->Abandon();
       compiled.GiveFrame(std::move(frame));
-      arenas.Give(std::move(arena));
+      executable.arenas_.Give(std::move(arena));
+      if (executable.budget_->over()) executable.Trim();
     }
-  } give_back{arenas_, *compiled, frame, arena};
+  } give_back{*this, *compiled, frame, arena};
   frame->Begin(inputs, static_cast<std::byte*>(arena.mutable_data()));
   Execute(*frame, make_subgraph_);
   if (profile_) compiled->profiler.Add(*frame);

@@ -8,21 +8,25 @@
 #include <vector>
 
 #include "runtime/arena_pool.h"
+#include "runtime/cache_budget.h"
 #include "runtime/frame.h"
 #include "runtime/planner.h"
 
 namespace sluice {
 
-// A graph with the plans made for it, one per combination of input types and sizes, the least
-// recently used dropped beyond `max_plans`. Nested graphs are executables of their own. Thread-safe.
+// A graph with the plans made for it, one per combination of input types and sizes, the least recently used dropped
+// beyond the budget. Nested graphs are executables of their own with the same budget. Thread-safe.
 class Executable {
  public:
   // `graph` is resolved, verified and not changed any more.
-  Executable(std::shared_ptr<const Graph> graph, int max_plans, bool profile,
+  Executable(std::shared_ptr<const Graph> graph, std::shared_ptr<CacheBudget> budget, bool profile,
              ChooseKernel choose = PrepareKernel);
+  // With a budget of its own that limits the number of plans only.
+  Executable(std::shared_ptr<const Graph> graph, int max_plans, bool profile, ChooseKernel choose = PrepareKernel);
   // For one combination of input types and sizes only: constants that kernels have packed are freed
   // while the plan is made.
-  Executable(std::unique_ptr<Graph> graph, bool profile, ChooseKernel choose = PrepareKernel);
+  Executable(std::unique_ptr<Graph> graph, std::shared_ptr<CacheBudget> budget, bool profile,
+             ChooseKernel choose = PrepareKernel);
   ~Executable();
 
   const Graph& graph() const { return *graph_; }
@@ -43,11 +47,13 @@ class Executable {
   std::shared_ptr<CompiledPlan> PlanFor(std::span<const InputType> inputs) const;
   std::shared_ptr<CompiledPlan> MakePlanFor(std::span<const InputType> inputs) const;
   std::shared_ptr<CompiledPlan> FindPlan(std::span<const InputType> inputs) const;
+  // Drops plans, but for the one used last, and then idle arenas as the budget asks.
+  void Trim() const;
   std::shared_ptr<SubgraphRunner> Nested(const std::shared_ptr<Graph>& graph) const;
 
   std::shared_ptr<const Graph> graph_;
   Graph* own_graph_ = nullptr;  // the graph, if this may free its constants
-  size_t max_plans_;
+  std::shared_ptr<CacheBudget> budget_;
   bool profile_;
   ChooseKernel choose_;
   PrepareContext::SubgraphMaker make_subgraph_;

@@ -8,6 +8,7 @@
 
 #include "graph/graph.h"
 #include "kernels/kernel.h"
+#include "kernels/pack_cache.h"
 #include "sluice/session.h"
 
 namespace sluice {
@@ -63,6 +64,8 @@ struct Plan {
   std::vector<int> roots;            // steps without dependencies
   std::vector<int> dynamic_readers;  // uses of each dynamic value, as an output included
   std::deque<Tensor> constants;      // values computed while planning
+  std::vector<PackedWeights> packed;  // all that the kernels hold, each once
+  int64_t own_bytes = 0;             // held beside `packed` and the graph's constants; partly an estimate
   PlanInfo info;
 };
 

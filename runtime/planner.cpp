@@ -6,6 +6,7 @@
 #include "graph/operator.h"
 #include "kernels/evaluate.h"
 #include "kernels/reorder.h"
+#include "runtime/cache_budget.h"
 #include "runtime/storage.h"
 #include "sluice/error.h"
 
@@ -54,6 +55,7 @@ class Planner {
     for (NodeId id : graph_.TopologicalOrder()) PlanNode(graph_.node(id));
     for (ValueId id : graph_.outputs) BindOutput(id);
     storage_.Finish(plan_);
+    CountMemory(plan_, held_);
     return std::move(plan_);
   }
 
@@ -376,6 +378,7 @@ class Planner {
   const PrepareContext::SubgraphMaker& make_subgraph_;
   const ReleaseConstant& release_;
   const ChooseKernel& choose_;
+  HeldScope held_;  // notes from now on what kernels prepared on this thread hold
   std::vector<Known> known_;
   Storage storage_;
   Plan plan_;

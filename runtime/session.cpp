@@ -126,7 +126,8 @@ void CheckInput(const ValueInfo& info, const Value& value) {
 
 class Session::Impl {
  public:
-  Impl(std::unique_ptr<Graph> graph, const SessionOptions& options) : pool_(PoolFor(options)) {
+  Impl(std::unique_ptr<Graph> graph, const SessionOptions& options)
+      : pool_(PoolFor(options)), budget_(std::make_shared<CacheBudget>(options.max_plans, options.max_cached_bytes)) {
     OverrideInputShapes(*graph, options.input_shapes);
     for (ValueId id : graph->inputs) inputs_.push_back(InfoOf(graph->value(id)));
     // Passes may put other values in the place of outputs; the names stay.
@@ -142,10 +143,9 @@ class Session::Impl {
     metadata_ = graph->metadata;
     const bool fixed =
         std::all_of(inputs_.begin(), inputs_.end(), [](const ValueInfo& info) { return IsFixed(info); });
-    executable_ = fixed
-                      ? std::make_unique<Executable>(std::move(graph), options.profile, ChooserFor(options))
-                      : std::make_unique<Executable>(std::shared_ptr<const Graph>(std::move(graph)),
-                                                     options.max_plans, options.profile, ChooserFor(options));
+    executable_ = fixed ? std::make_unique<Executable>(std::move(graph), budget_, options.profile, ChooserFor(options))
+                        : std::make_unique<Executable>(std::shared_ptr<const Graph>(std::move(graph)), budget_,
+                                                       options.profile, ChooserFor(options));
     // Where all sizes are known the first run finds its plan made, and mistakes show at load.
     std::map<std::string, Shape> none;
     if (fixed) Prepare(none);
@@ -225,6 +225,7 @@ class Session::Impl {
   const std::vector<PassNote>& pass_notes() const { return pass_notes_; }
   const ThreadPool& pool() const { return *pool_; }
   const Executable& executable() const { return *executable_; }
+  CacheInfo cache() const { return budget_->info(); }
 
  private:
   static std::shared_ptr<ThreadPool> PoolFor(const SessionOptions& options) {
@@ -273,6 +274,7 @@ class Session::Impl {
   }
 
   std::shared_ptr<ThreadPool> pool_;
+  std::shared_ptr<CacheBudget> budget_;
   std::vector<ValueInfo> inputs_, outputs_;
   std::map<std::string, std::string> metadata_;
   std::vector<PassNote> pass_notes_;
@@ -310,6 +312,8 @@ NamedValues Session::Run(const NamedValues& inputs, std::span<const std::string>
 PlanInfo Session::Prepare(const std::map<std::string, Shape>& input_shapes) const {
   return impl_->Prepare(input_shapes);
 }
+
+CacheInfo Session::cache() const { return impl_->cache(); }
 
 std::vector<StepProfile> Session::profile() const { return impl_->executable().profile(); }
 std::vector<TraceEvent> Session::trace() const { return impl_->executable().trace(); }

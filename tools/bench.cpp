@@ -10,6 +10,7 @@
 #include <optional>
 
 #include "sluice/session.h"
+#include "tools/bench_shapes.h"
 #include "tools/elements.h"
 #include "tools/files.h"
 #include "tools/model_args.h"
@@ -29,6 +30,7 @@ struct Options {
   int top = 10;
   std::string json;
   std::string profile;
+  std::string random_shapes;
 };
 
 struct Timing {
@@ -199,6 +201,9 @@ Json StepsJson(const std::vector<StepProfile>& steps) {
 }
 
 int Run(const Options& options) {
+  if (!options.random_shapes.empty()) {
+    return BenchShapes(options.model, ParseRandomShapes(options.random_shapes), options.json);
+  }
   std::string shapes;
   const Timing timing = Measure(options, shapes);
   PrintTiming(timing, options, shapes);
@@ -260,6 +265,10 @@ Verb AddBench(CLI::App& app) {
   AddShapeOption(*verb, options->model);
   AddPassOptions(*verb, options->model);
   AddTuneOption(*verb, options->model);
+  AddCacheOptions(*verb, options->model);
+  verb->add_option("--shapes", options->random_shapes,
+                   "random:2000[:LOW-HIGH[/STEP]] runs on that many sizes in turn, open ones drawn from the range "
+                   "(32-160), instead of measuring one");
   verb->footer("Example: sluice bench model.onnx --threads 2 --seconds 5 --json figures.json");
   return {verb, [options] { return Run(*options); }};
 }

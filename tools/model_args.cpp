@@ -6,6 +6,7 @@
 #include <charconv>
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 #include "graph/import.h"
 #include "sluice/error.h"
@@ -72,6 +73,24 @@ void AddPassOptions(CLI::App& app, ModelOptions& options) {
   app.add_option("--disable-pass", options.disabled_passes, "Leaves out the pass of this name; repeatable");
 }
 
+void AddCacheOptions(CLI::App& app, ModelOptions& options) {
+  app.add_option("--max-plans", options.max_plans, "Plans (one for every combination of input sizes) that are kept (16)")
+      ->check(CLI::Range(1, 1'000'000));
+  app.add_option("--memory", options.memory, "What plans and memory kept between runs may hold, as 512M (1G)");
+}
+
+int64_t ParseByteCount(const std::string& text) {
+  int64_t count = -1;
+  const char* const end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, count);
+  const std::string_view unit(stop, end);
+  const int shift = unit.empty() ? 0 : unit == "K" ? 10 : unit == "M" ? 20 : unit == "G" ? 30 : -1;
+  if (error != std::errc() || count < 0 || shift < 0 || count > std::numeric_limits<int64_t>::max() >> shift) {
+    Fail(fmt::format("'{}' is no number of bytes, expected one like 1000000, 512M or 2G", text));
+  }
+  return count << shift;
+}
+
 Shape ParseShape(const std::string& text) {
   Shape shape;
   if (text == "scalar") return shape;
@@ -98,6 +117,8 @@ SessionOptions ToSessionOptions(const ModelOptions& options) {
   session.passes = options.passes == "on";
   session.disabled_passes = options.disabled_passes;
   session.tuning_file = options.tuning_file;
+  session.max_plans = options.max_plans;
+  if (!options.memory.empty()) session.max_cached_bytes = ParseByteCount(options.memory);
   for (const std::string& text : options.shapes) {
     const size_t equals = text.rfind('=');
     std::string name;

@@ -23,16 +23,22 @@ struct ModelOptions {
   std::string passes = "on";
   std::vector<std::string> disabled_passes;
   std::string tuning_file;
+  int max_plans = SessionOptions().max_plans;
+  std::string memory;                        // "512M": SessionOptions::max_cached_bytes; empty for its default
 };
 void AddModelOption(CLI::App& app, ModelOptions& options);
 void AddThreadsOption(CLI::App& app, ModelOptions& options);
 void AddShapeOption(CLI::App& app, ModelOptions& options);
 void AddTuneOption(CLI::App& app, ModelOptions& options);
 void AddPassOptions(CLI::App& app, ModelOptions& options);
+void AddCacheOptions(CLI::App& app, ModelOptions& options);
 
 // Throws Error{kInvalidArgument} for shapes that cannot be read; reads the model only where a shape
 // comes without a name.
 SessionOptions ToSessionOptions(const ModelOptions& options);
+
+// "512M": bytes, with K, M or G for powers of 1024. Throws Error{kInvalidArgument}.
+int64_t ParseByteCount(const std::string& text);
 
 // "1x3x?x?", where ? and -1 leave a size open; "scalar" has no dimensions.
 Shape ParseShape(const std::string& text);

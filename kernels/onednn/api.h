@@ -38,8 +38,7 @@ class Primitive {
     Md desc;
   };
   Primitive() = default;
-  Primitive(dnnl::primitive primitive, std::vector<Argument> arguments)
-      : primitive_(std::move(primitive)), arguments_(std::move(arguments)) {}
+  Primitive(dnnl::primitive primitive, std::vector<Argument> arguments);
 
   // One address for each argument, in their order; an argument of no bytes may be null. Single-threaded
   // if the caller holds a SingleThreaded. Throws Error{kInternal, kOutOfMemory}.

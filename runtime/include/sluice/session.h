@@ -26,7 +26,7 @@ struct SessionOptions {
   bool passes = true;
   // Shapes that replace those that the model declares for an input: name -> shape, -1 leaves a size open.
   std::map<std::string, Shape> input_shapes;
-  // Plans are made per combination of input shapes; at most this many are kept, the oldest goes first.
+  // Plans are made per combination of input shapes; at most this many are kept, the one used longest ago goes first.
   int max_plans = 16;
   // Empty: a cost model chooses the kernel of each step. Otherwise the kernels that could run a convolution
   // or matrix product are measured when a plan is made, the fastest is kept, and the choice is remembered in
@@ -34,6 +34,10 @@ struct SessionOptions {
   // measured again. Results may differ in their last bits from one choice to another. The file may be shared
   // by processes.
   std::string tuning_file;
+  // What kept plans (their packed weights included) and the memory of past runs may hold together between runs.
+  // Beyond it plans are dropped, but for the one used last, and then memory of runs. The model's own weights do not
+  // count, nor does what is being used by a run.
+  int64_t max_cached_bytes = int64_t{1} << 30;
   // Collect the time of every step; see Session::profile.
   bool profile = false;
 };
@@ -95,6 +99,14 @@ struct PlanInfo {
   int64_t reorders = 0;
 };
 
+// What a session keeps between runs; see SessionOptions::max_cached_bytes.
+struct CacheInfo {
+  int64_t plans = 0;             // kept; those of graphs inside nodes (bodies of loops) count too
+  int64_t plans_made = 0;        // since the session was loaded
+  int64_t plan_bytes = 0;        // of the kept plans and their packed weights; code made at run time is estimated
+  int64_t idle_arena_bytes = 0;  // memory of past runs that waits for the next
+};
+
 // Limits of one run; looked at between the pieces of its work, which take well below a millisecond each
 // on most models. A run that is stopped leaves the session as good as before.
 struct RunOptions {
@@ -132,6 +144,8 @@ class Session {
 
   // Makes the plan for these input shapes now rather than at the first run.
   PlanInfo Prepare(const std::map<std::string, Shape>& input_shapes) const;
+
+  CacheInfo cache() const;
 
   // Empty unless SessionOptions::profile. Of the plan used last.
   std::vector<StepProfile> profile() const;
