@@ -1,5 +1,6 @@
 #include "kernels/onednn/conv_kernel.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "kernels/onednn/threading.h"
@@ -38,6 +39,16 @@ void CopyRowsIn(const float* from, int64_t planes, int64_t plane_rows, int64_t r
   }
 }
 
+// Where the last block of channels is not full, oneDNN 2.6's kernels for SSE4.1 and AVX read and leave what they should
+// not beyond the last channel; those for AVX2 and AVX-512 keep zeros there.
+bool PartialBlocksWork() {
+#if defined(__x86_64__)
+  return __builtin_cpu_supports("avx2") != 0;
+#else
+  return true;
+#endif
+}
+
 }  // namespace
 
 void ConvKernel::Prepare(PrepareContext& ctx) {
@@ -56,6 +67,7 @@ void ConvKernel::Prepare(PrepareContext& ctx) {
   const SingleThreaded single_threaded;
   std::string reason;
   if (!ChooseLayouts(ctx, &reason)) ctx.Decline(reason);
+  DropWrongPostOps(ctx, &reason);
   src_planes_ = PlanesOf(src_layout_, g.ic, g.in);
   dst_planes_ = PlanesOf(dst_layout_, g.oc, g.out);
   MakeTiles(ChooseSplit(), &reason);
@@ -84,19 +96,33 @@ void ConvKernel::Prepare(PrepareContext& ctx) {
                  static_cast<int64_t>(sizeof(float)));
 }
 
+// oneDNN 2.6's convolution by matrix product takes the wrong elements of an operand like the output.
+void ConvKernel::DropWrongPostOps(PrepareContext& ctx, std::string* reason) {
+  const auto full = std::find_if(post_ops_.begin(), post_ops_.end(),
+                                 [](const FusedOp& fused) { return fused.reach == FusedOp::Reach::kFull; });
+  if (full == post_ops_.end() || implementation_.find("gemm") == std::string::npos) return;
+  post_ops_.erase(full, post_ops_.end());
+  rest_ = PostOpRunner(ctx, post_ops_.size());
+  if (!ChooseLayouts(ctx, reason)) ctx.Decline(*reason);
+}
+
 // Blocked where oneDNN has fast code for it; a first convolution, of up to 3 channels, reads them plain.
 bool ConvKernel::ChooseLayouts(PrepareContext&, std::string* reason) {
   const ConvGeometry& g = geometry_;
   const Layout blocked = NativeBlockedLayout();
   std::vector<std::pair<Layout, Layout>> candidates;
-  if (g.groups == 1 && g.ic < 4 && !transposed_) candidates.push_back({Layout::kPlain, blocked});
-  candidates.push_back({blocked, blocked});
+  const auto whole = [&](int64_t channels) { return channels % BlockOf(blocked) == 0 || PartialBlocksWork(); };
+  if (g.groups == 1 && g.ic < 4 && !transposed_ && whole(g.oc)) candidates.push_back({Layout::kPlain, blocked});
+  if (whole(g.ic) && whole(g.oc)) candidates.push_back({blocked, blocked});
   candidates.push_back({Layout::kChannelsLast, Layout::kChannelsLast});
   candidates.push_back({Layout::kPlain, Layout::kPlain});
   for (const auto& [src, dst] : candidates) {
     src_layout_ = src;
     dst_layout_ = dst;
-    if (MakePrimitive(1, g.ic, g.oc, g.groups, g.out[0], false, reason)) return true;
+    const auto primitive = MakePrimitive(1, g.ic, g.oc, g.groups, g.out[0], false, reason);
+    if (!primitive) continue;
+    implementation_ = primitive->implementation();
+    return true;
   }
   return false;
 }

@@ -55,6 +55,7 @@ class ConvKernel : public Kernel {
   };
 
   bool ChooseLayouts(PrepareContext& ctx, std::string* reason);
+  void DropWrongPostOps(PrepareContext& ctx, std::string* reason);
   std::shared_ptr<const ConvPrimitive> MakePrimitive(int64_t n, int64_t ic, int64_t oc, int64_t groups,
                                                      int64_t rows, bool banded, std::string* reason) const;
   Split ChooseSplit() const;
