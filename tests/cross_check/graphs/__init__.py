@@ -4,8 +4,9 @@ One module a family of operators; each registers makers, which builder.py explai
 """
 from onnx import helper
 
-from . import arithmetic, control, convolution, fusions, indexing, movement, normalisation, pooling  # noqa: F401
-from . import products, quantised, recurrent, reduction, resampling, signal, spellings  # noqa: F401
+from . import arithmetic, classical, control, convolution, fusions, indexing, movement  # noqa: F401
+from . import normalisation, pooling, products, quantised, recurrent, reduction  # noqa: F401
+from . import resampling, signal, spellings  # noqa: F401
 from .builder import INTS, MAKERS, Builder, tensor_type
 
 __all__ = ["random_model"]
@@ -33,5 +34,8 @@ def random_model(seed):
         [helper.make_tensor_value_info(v.name, tensor_type(v.dtype), v.shape if v.known else None) for v in results],
         [c for c in b.initializers if c.name in used])
     # Readers accept an IR version above the one that came with the opset.
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", b.opset)], ir_version=8)
+    opsets = [helper.make_opsetid("", b.opset)]
+    if any(node.domain == "ai.onnx.ml" for node in b.nodes):
+        opsets.append(helper.make_opsetid("ai.onnx.ml", b.int(2, 3)))
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=8)
     return model, inputs

@@ -49,6 +49,12 @@ def gelu_tanh(b):
     b.node("Gelu", [v], approximate=b.pick(["none", "tanh"]), types=[(v.dtype, v.shape)])
 
 
+@maker(24)
+def swish(b):
+    v = b.find(("float32",))
+    b.node("Swish", [v], alpha=b.pick([0.5, 1.0, 1.7]), types=[(v.dtype, v.shape)])
+
+
 @maker(9)
 def shrink(b):
     v = b.find(("float32", "int32", "int8"), exact=True)

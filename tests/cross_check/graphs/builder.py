@@ -66,7 +66,7 @@ class Value:
 class Builder:
     def __init__(self, seed):
         self.rng = np.random.default_rng(seed)
-        self.opset = int(self.rng.integers(7, 22))
+        self.opset = int(self.rng.integers(7, 25))
         self.nodes, self.initializers = [], []
         self.values = []  # that nodes may take
         self.made = []  # by nodes; those that no node takes are the graph's outputs

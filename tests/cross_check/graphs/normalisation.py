@@ -57,6 +57,14 @@ def layer_normalization(b):
                types=[("float32", v.shape), ("float32", kept), ("float32", kept)][:count])
 
 
+@maker(23)
+def rms_normalization(b):
+    v = b.find(("float32",), ranks=(2, 3, 4), exact=True, least=1)
+    axis = b.int(-v.rank, v.rank - 1)
+    b.node("RMSNormalization", [v, b.constant(b.array("float32", v.shape[axis:]))], axis=axis, epsilon=1e-3,
+           types=[("float32", v.shape)])
+
+
 @maker(21)
 def group_normalization(b):
     v = b.image((3, 4, 5), (4, 8, 16))

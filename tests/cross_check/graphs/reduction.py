@@ -61,6 +61,21 @@ def cumsum(b):
     b.node("CumSum", [v, b.constant(np.array(b.axis(v), b.pick(INTS)))], exclusive=b.int(0, 1), reverse=b.int(0, 1))
 
 
+@maker(12)
+def loss(b):
+    """Of logarithms of probabilities, or of scores."""
+    n, classes = b.int(1, 4), b.int(2, 5)
+    rest = [b.int(1, 3)] * b.int(0, 1)
+    labels = b.rng.integers(0, classes, [n, *rest])
+    reduction = b.pick(["none", "mean", "sum"])
+    parts = [b.input("float32", [n, classes, *rest]), b.constant(labels)]
+    if b.chance(0.4):
+        parts.append(b.constant(np.abs(b.array("float32", [classes])) + np.float32(0.5)))
+    b.node(b.pick(["NegativeLogLikelihoodLoss", "SoftmaxCrossEntropyLoss"]), parts, reduction=reduction,
+           ignore_index=b.int(0, classes) if b.chance(0.3) else None,
+           types=[("float32", [n, *rest] if reduction == "none" else [])])
+
+
 @maker()
 def softmax(b):
     v = b.find(("float32", "float64"), ranks=(1, 2, 3, 4), least=1)
