@@ -41,8 +41,9 @@ class AttentionCore {
 
   int64_t tiles() const { return s_.batch * s_.kv_heads * pieces_; }
   int64_t scratch_bytes() const {
-    return (rows_ * (s_.qk_size + s_.v_size + kKeys + 6) + kKeys * (s_.qk_size + VPanels() * kWidth)) *
-           static_cast<int64_t>(sizeof(Sum));
+    const int64_t sums =
+        rows_ * (s_.qk_size + s_.v_size + kKeys + 4) + kKeys * (s_.qk_size + VPanels() * kWidth);
+    return sums * static_cast<int64_t>(sizeof(Sum)) + rows_ * 2 * static_cast<int64_t>(sizeof(int64_t));
   }
   int64_t flops() const {
     return 2 * s_.batch * s_.q_heads * s_.q_length * s_.keys() * (s_.qk_size + s_.v_size);
@@ -90,7 +91,8 @@ class AttentionCore {
     Keys seen;                         // keys that any of the queries sees
     bool same;                         // and all see them all
     Sum *q, *acc, *scores, *k, *v;
-    Sum *max, *sum, *shift, *factor, *low, *high;  // of each query
+    Sum *max, *sum, *shift, *factor;  // of each query
+    int64_t *low, *high;              // the keys that each query sees
   };
 
   int64_t VPanels() const { return (s_.v_size + kWidth - 1) / kWidth; }
@@ -109,13 +111,15 @@ class AttentionCore {
     t.head = tile / pieces_ % s_.kv_heads;
     t.first = tile % pieces_ * rows_;
     t.rows = std::min(rows_, s_.group_rows() - t.first);
-    Sum* free = ctx.scratch<Sum>();
+    t.low = ctx.scratch<int64_t>();
+    t.high = t.low + rows_;
+    Sum* free = reinterpret_cast<Sum*>(t.high + rows_);
     const auto take = [&](int64_t n) { return std::exchange(free, free + n); };
     t.scores = take(rows_ * kKeys);
     t.q = take(rows_ * s_.qk_size);
     t.v = take(VPanels() * kWidth * kKeys);
     t.k = take(kKeys * s_.qk_size);
-    for (Sum** row : {&t.max, &t.sum, &t.shift, &t.factor, &t.low, &t.high}) *row = take(rows_);
+    for (Sum** row : {&t.max, &t.sum, &t.shift, &t.factor}) *row = take(rows_);
     t.acc = take(rows_ * s_.v_size);
 
     // Queries as panels, scaled; lanes beyond them are zero.
@@ -132,10 +136,11 @@ class AttentionCore {
 
   // The keys [low, high) that each query sees by its position.
   void SetRanges(const RunContext& ctx, Tile& t) const {
-    const int64_t valid =
-        s_.nonpad ? std::clamp<int64_t>(ctx.in<int64_t>(6)[t.batch], 0, s_.keys()) : s_.keys();
-    const int64_t offset =
-        s_.has_past() || !s_.nonpad ? s_.past_length : ctx.in<int64_t>(6)[t.batch] - s_.q_length;
+    // Far beyond any number of keys, so that sums of positions stay in range.
+    constexpr int64_t kFar = int64_t{1} << 40;
+    const int64_t nonpad = s_.nonpad ? std::clamp(ctx.in<int64_t>(6)[t.batch], -kFar, kFar) : s_.keys();
+    const int64_t valid = std::clamp<int64_t>(nonpad, 0, s_.keys());
+    const int64_t offset = s_.has_past() || !s_.nonpad ? s_.past_length : nonpad - s_.q_length;
     t.seen = {s_.keys(), 0};
     t.same = true;
     for (int64_t r = 0; r < t.rows; ++r) {
@@ -143,8 +148,8 @@ class AttentionCore {
       Keys keys{0, valid};
       if (s_.causal || s_.window > 0) keys.end = std::clamp<int64_t>(position + 1, 0, valid);
       if (s_.window > 0) keys.begin = std::clamp<int64_t>(position + 1 - s_.window, 0, keys.end);
-      t.low[r] = static_cast<Sum>(keys.begin);
-      t.high[r] = static_cast<Sum>(keys.end);
+      t.low[r] = keys.begin;
+      t.high[r] = keys.end;
       t.seen = {std::min(t.seen.begin, keys.begin), std::max(t.seen.end, keys.end)};
       t.same = t.same && keys.begin == 0 && keys.end == s_.keys();
     }
@@ -181,15 +186,24 @@ class AttentionCore {
     }
     if (show && s_.qk_output == AttentionSpec::kCapped) Show(ctx, t, block);
     AddMask(ctx, t, block);
-    if (!t.same) {
-      for (int64_t j = 0; j < block.count; ++j) {
-        const Sum key = static_cast<Sum>(block.key + j);
-        Sum* const line = t.scores + j * rows_;
-        for (int64_t r = 0; r < t.rows; ++r)
-          line[r] = key >= t.low[r] && key < t.high[r] ? line[r] : -std::numeric_limits<Sum>::infinity();
-      }
-    }
+    if (!t.same) KeepRanges(t, block);
     if (show && s_.qk_output == AttentionSpec::kMasked) Show(ctx, t, block);
+  }
+
+  // Masks the keys that a query does not see by its position.
+  void KeepRanges(const Tile& t, const Block& block) const {
+    // In positions of the block, which Sum holds exactly.
+    Sum *const low = t.shift, *const high = t.factor;
+    for (int64_t r = 0; r < t.rows; ++r) {
+      low[r] = static_cast<Sum>(std::clamp<int64_t>(t.low[r] - block.key, 0, block.count));
+      high[r] = static_cast<Sum>(std::clamp<int64_t>(t.high[r] - block.key, 0, block.count));
+    }
+    for (int64_t j = 0; j < block.count; ++j) {
+      const Sum key = static_cast<Sum>(j);
+      Sum* const line = t.scores + j * rows_;
+      for (int64_t r = 0; r < t.rows; ++r)
+        line[r] = key >= low[r] && key < high[r] ? line[r] : -std::numeric_limits<Sum>::infinity();
+    }
   }
 
   void AddMask(const RunContext& ctx, const Tile& t, const Block& block) const {

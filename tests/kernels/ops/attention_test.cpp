@@ -107,9 +107,11 @@ std::vector<Tensor> Reference(const Given& s, const OpCase& c) {
     for (int64_t h = 0; h < s.q_heads; ++h) {
       const int64_t g = h / (s.q_heads / s.kv_heads);
       for (int64_t i = 0; i < s.q_length; ++i) {
-        const int64_t offset = s.past > 0          ? s.past
-                               : !s.nonpad.empty() ? s.nonpad[static_cast<size_t>(b)] - s.q_length
-                                                   : 0;
+        const int64_t offset =
+            s.past > 0 ? s.past
+            : !s.nonpad.empty()
+                ? std::clamp<int64_t>(s.nonpad[static_cast<size_t>(b)], -1000, 1000) - s.q_length
+                : 0;
         std::vector<double> scores(static_cast<size_t>(keys)), shown;
         for (int64_t j = 0; j < keys; ++j) {
           double sum = 0;
@@ -232,6 +234,8 @@ TEST(Attention, SeesValidKeysOnly) {
   Check({.nonpad = {6, 3}});
   Check({.q_heads = 6, .q_length = 1, .kv_length = 8, .causal = true, .nonpad = {8, 5}});
   Check({.q_length = 2, .causal = true, .nonpad = {4, 6}, .mode = 3});
+  Check({.nonpad = {INT64_MAX, 5}});
+  Check({.causal = true, .nonpad = {INT64_MIN, 100}});
   // Queries before the first valid key see none: zeros.
   Check({.causal = true, .nonpad = {2, 0}});
   Check({.mask = {2, 1, 4, 6}, .bool_mask = true, .causal = true, .nonpad = {4, 5}});
