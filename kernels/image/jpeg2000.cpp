@@ -74,12 +74,14 @@ Image DecodeJpeg2000(std::span<const std::byte> bytes, const std::string& place)
   CheckImageSize(width, height, place);
   if (!opj_decode(codec.get(), stream.get(), image.get()) || !opj_end_decompress(codec.get(), stream.get()))
     FailImage(place, "no readable JPEG 2000");
+  if (image->numcomps == 0) FailImage(place, "no readable JPEG 2000: it has no components");
   const bool grey = image->numcomps < 3;
   const bool alpha = image->numcomps == 2 || image->numcomps == 4;
   const uint32_t used = image->numcomps > 4 ? 3 : image->numcomps;
   for (uint32_t c = 0; c < used; ++c) {
     const opj_image_comp_t& component = image->comps[c];
-    if (component.data == nullptr || component.w != width || component.h != height || component.prec > 16)
+    if (component.data == nullptr || component.w != width || component.h != height || component.prec < 1 ||
+        component.prec > 16)
       throw Error(ErrorCode::kUnsupported, place + ": a JPEG 2000 whose components differ in size");
   }
   if (image->color_space == OPJ_CLRSPC_SYCC || image->color_space == OPJ_CLRSPC_CMYK)

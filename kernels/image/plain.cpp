@@ -84,9 +84,9 @@ Image DecodePnm(std::span<const std::byte> bytes, const std::string& place) {
                 place + ": a PNM of values up to " + std::to_string(max) + ", expected 255");
   const size_t channels = BeginsWith(bytes, "P6") ? 3 : 1;
   const auto rest = header.Rest();
-  Image image(width, height, 3);
-  if (rest.size() < image.pixels.size() / 3 * channels)
+  if (rest.size() < static_cast<size_t>(width * height) * channels)
     FailImage(place, "no readable PNM: the file ends early");
+  Image image(width, height, 3);
   for (size_t i = 0; i < image.pixels.size(); ++i) {
     const auto value = static_cast<int64_t>(rest[channels == 3 ? i : i / 3]);
     image.pixels[i] = static_cast<uint8_t>((std::min(value, max) * 255 + max / 2) / max);

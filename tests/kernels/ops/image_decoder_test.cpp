@@ -176,5 +176,21 @@ TEST(ImageDecoder, RefusesWhatItCannotRead) {
   }
 }
 
+// Damaged bytes are an error or another picture, never a crash.
+TEST(ImageDecoder, SurvivesDamage) {
+  std::mt19937 engine(1);
+  for (const Bytes& whole : {Png(), Webp(), Bmp(24), Bmp(32), Pnm(), Tiff(), Jpeg2000()}) {
+    for (int i = 0; i < 200; ++i) {
+      Bytes bytes = whole;
+      for (uint32_t changes = 1 + engine() % 3; changes > 0; --changes)
+        bytes[engine() % bytes.size()] = static_cast<uint8_t>(engine());
+      try {
+        RunOp(Case(bytes));
+      } catch (const Error&) {
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace sluice::test
