@@ -73,6 +73,14 @@ Normalization TakeNormalization(Network& net, Tensor bias, int64_t channels) {
   norm.scale = net.weights.TakeNear({channels}, 1.0f, 0.1f);
   norm.mean = net.weights.TakeNear({channels}, 0.0f, 0.1f);
   norm.variance = net.weights.TakeNear({channels}, 1.0f, 0.05f);
+  if (net.weights.overrun()) return norm;
+  const auto variances = norm.variance.values<float>();
+  for (size_t i = 0; i < variances.size(); ++i) {
+    if (variances[i] >= 0) continue;
+    net.weights.Doubt("the variance of channel " + std::to_string(i) + " of " + net.build.prefix() + " is " +
+                      std::to_string(variances[i]) + ", expected at least 0");
+    break;
+  }
   return norm;
 }
 

@@ -87,7 +87,7 @@ int64_t OutputSize(const Section& section, int64_t in, int64_t pad, int64_t size
 struct Normalization {
   Tensor bias, scale, mean, variance;
 };
-// The statistics that follow in the weights file: [scale,] mean, variance. `bias` was read before.
+// The statistics that follow in the weights file: scale, mean, variance. `bias` was read before.
 Normalization TakeNormalization(Network& net, Tensor bias, int64_t channels);
 ValueId Normalize(Network& net, ValueId x, const Normalization& norm);
 // Instead of Normalize: scales `weights`, whose channels are along `axis` 0 or 1, and gives the bias that

@@ -75,8 +75,7 @@ Tensor Weights::TakeNear(Shape shape, float mean, float spread) {
   if (!made_up()) return Next(std::move(shape));
   Count(shape);
   if (wanted_bytes_ > most_bytes_) {
-    throw Error(ErrorCode::kInvalidModel, file_ + ": the network takes more than " +
-                                              std::to_string(most_bytes_) +
+    throw Error(ErrorCode::kInvalidModel, "the network takes more than " + std::to_string(most_bytes_) +
                                               " bytes of weights, too many to make up");
   }
   Tensor tensor(DataType::kFloat, std::move(shape));
@@ -92,12 +91,20 @@ Tensor Weights::TakeNear(Shape shape, float mean, float spread) {
   return tensor;
 }
 
+void Weights::Doubt(const std::string& what) {
+  if (doubt_.empty()) doubt_ = what;
+}
+
 void Weights::Finish() const {
-  if (made_up() || wanted_bytes_ == bytes_.size()) return;
-  throw Error(ErrorCode::kInvalidModel, file_ + ": the network takes " + std::to_string(wanted_bytes_) +
-                                            " bytes of weights, its header of " +
-                                            std::to_string(header_bytes_) + " included; the file has " +
-                                            std::to_string(bytes_.size()));
+  if (made_up()) return;
+  if (wanted_bytes_ != bytes_.size()) {
+    throw Error(ErrorCode::kInvalidModel, file_ + ": the network takes " + std::to_string(wanted_bytes_) +
+                                              " bytes of weights, its header of " +
+                                              std::to_string(header_bytes_) + " included; the file has " +
+                                              std::to_string(bytes_.size()));
+  }
+  if (!doubt_.empty())
+    throw Error(ErrorCode::kInvalidModel, file_ + ": " + doubt_ + "; the weights are of another network");
 }
 
 }  // namespace sluice::darknet

@@ -38,7 +38,10 @@ class Weights {
 
   // Whether more was taken than the file has: the elements of what was taken last must not be touched.
   bool overrun() const { return !made_up() && wanted_bytes_ > bytes_.size(); }
-  // Throws Error{kInvalidModel} with both numbers of bytes unless exactly all of the file was taken.
+  // Numbers that the file's own network would not have; the first is what Finish tells.
+  void Doubt(const std::string& what);
+  // Throws Error{kInvalidModel} with both numbers of bytes unless exactly all of the file was taken, and for
+  // a doubt.
   void Finish() const;
 
  private:
@@ -48,7 +51,7 @@ class Weights {
 
   std::span<const std::byte> bytes_;
   std::shared_ptr<const void> owner_;
-  std::string file_;
+  std::string file_, doubt_;
   bool transposed_ = false;
   int64_t revision_ = 0;
   size_t header_bytes_ = 0;

@@ -23,7 +23,7 @@ import onnx
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "cross_check"))
-import cross_check  # noqa: E402
+import ort  # noqa: E402
 
 CONFIGURATIONS = pathlib.Path("/usr/share/darknet/cfg")
 VOC = ("aeroplane bicycle bird boat bottle bus car cat chair cow diningtable dog horse motorbike person pottedplant "
@@ -220,8 +220,8 @@ def check_configuration(failures, command, cfg, folder):
 def onnx_runtime():
     """Nothing where it is missing, which is said."""
     try:
-        cross_check.install_onnxruntime()
-        return cross_check.OnnxRuntime()
+        ort.install()
+        return ort.OnnxRuntime()
     except SystemExit:
         return None
 

@@ -63,6 +63,31 @@ TEST(DarknetCfg, RefusalsNameFileLineSectionAndKey) {
             std::string::npos);
 }
 
+TEST(DarknetCfg, RefusesSizesThatNoMachineHas) {
+  EXPECT_EQ(RefusalOf("[net]\nwidth=8\n"), "net.cfg:1: [net] height: missing");
+  EXPECT_EQ(RefusalOf("[net]\nwidth=2147483648\nheight=2147483648\n"),
+            "net.cfg:1: [net] makes 3 x 2147483648 x 2147483648 elements, expected at most 2147483648");
+  EXPECT_EQ(RefusalOf("[net]\nwidth=2147483649\nheight=1\n"),
+            "net.cfg:2: [net] width: expected at most 2147483648, found 2147483649");
+  EXPECT_EQ(RefusalOf(kNet + "[convolutional]\nsize=32769\n"),
+            "net.cfg:6: [convolutional] size: expected at most 32768, found 32769");
+  EXPECT_EQ(RefusalOf(kNet + "[upsample]\nstride=1024\n"),
+            "net.cfg:5: [upsample] makes 3 x 32768 x 32768 elements, expected at most 2147483648");
+  EXPECT_EQ(
+      RefusalOf("[net]\nwidth=3000\nheight=3000\n[connected]\noutput=2000\n"),
+      "net.cfg:4: [connected] the network takes more than 4294967296 bytes of weights, too many to make up");
+}
+
+TEST(DarknetCfg, KeysOfTheWeightsFileAndKeysStatedTwice) {
+  EXPECT_EQ(RefusalOf(kNet + "[convolutional]\ndontload=1\n"),
+            "net.cfg:6: [convolutional] dontload: not supported");
+  EXPECT_EQ(RefusalOf(kNet + "batch=1\nbatch=64\n[maxpool]\nsize=2\nsize=2\n"), "accepted");
+  EXPECT_EQ(RefusalOf(kNet + "[maxpool]\nsize=2\nsize=3\n"),
+            "net.cfg:7: [maxpool] size: stated before in line 6, with another value");
+  EXPECT_EQ(RefusalOf(kNet + "[softmax]\ntree=/nonexistent\n"),
+            "net.cfg:6: [softmax] tree: /nonexistent: No such file or directory");
+}
+
 TEST(DarknetCfg, MakesGraphsThatHoldTogether) {
   const std::string cfg =
       kNet +
@@ -113,6 +138,24 @@ TEST(DarknetWeights, CountsBytes) {
     }
   }
   EXPECT_THROW(darknet::Weights(std::span<const std::byte>(), nullptr, "w"), Error);
+}
+
+TEST(DarknetWeights, RefusesAVarianceBelowZero) {
+  const std::string cfg = kNet + "[convolutional]\nfilters=2\nbatch_normalize=1\n";
+  std::vector<std::byte> bytes(20 + 4 * (4 * 2 + 6));
+  const int32_t minor = 2;
+  const float variance = -0.5f;
+  std::memcpy(bytes.data() + 4, &minor, sizeof(minor));
+  std::memcpy(bytes.data() + 20 + 4 * 7, &variance, sizeof(variance));
+  try {
+    ImportDarknetText(cfg, "net.cfg", darknet::Weights(bytes, nullptr, "net.weights"), {});
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(std::string(error.what()),
+              "net.weights: the variance of channel 1 of convolutional_0 is -0.500000, expected at least 0; "
+              "the weights "
+              "are of another network");
+  }
 }
 
 }  // namespace
