@@ -126,7 +126,7 @@ class EnsembleKernel : public ForestKernel {
 };
 
 // Where two classes have one score s for the second, the first's is 1 - s if s is a probability (no weight is
-// negative) and -s otherwise.
+// negative, and no logistic function makes one of it) and -s otherwise.
 class ClassifierKernel : public ForestKernel {
  public:
   void Prepare(PrepareContext& ctx) override {
@@ -147,9 +147,10 @@ class ClassifierKernel : public ForestKernel {
       if (lone_ >= 0) {
         const double score = scores[lone_] + base_[1];
         label = score > (probability_ ? 0.5 : 0) ? 1 : 0;
-        scores[0] = probability_ ? 1 - score : -score;
+        const bool complement = probability_ && post_ != PostTransform::kLogistic;
+        scores[0] = complement ? 1 - score : -score;
         scores[1] = score;
-        if (!probability_ || post_ == PostTransform::kProbit) Transform(post_, scores, 2);
+        if (!complement || post_ == PostTransform::kProbit) Transform(post_, scores, 2);
       } else {
         for (int64_t i = 0; i < classes; ++i) scores[i] += base_[static_cast<size_t>(i)];
         label = std::max_element(scores, scores + classes) - scores;

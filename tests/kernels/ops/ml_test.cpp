@@ -222,8 +222,11 @@ TEST(TreeEnsemble, TwoClassesWithOneScore) {
   auto out = Ml("TreeEnsembleClassifier", 1, attrs, {x}, 2);
   ExpectTensor(out[0], Make<std::string>({2}, {"no", "yes"}));
   ExpectTensor(out[1], F({2, 2}, {0.8f, 0.2f, 0.1f, 0.9f}));
-  attrs["class_weights"] = Floats{-2, 1};
   attrs["post_transform"] = std::string("LOGISTIC");
+  out = Ml("TreeEnsembleClassifier", 1, attrs, {x}, 2);
+  ExpectTensor(out[0], Make<std::string>({2}, {"no", "yes"}));
+  ExpectTensor(out[1], F({2, 2}, {0.450166f, 0.549834f, 0.289050f, 0.710950f}));
+  attrs["class_weights"] = Floats{-2, 1};
   out = Ml("TreeEnsembleClassifier", 1, attrs, {x}, 2);
   ExpectTensor(out[0], Make<std::string>({2}, {"no", "yes"}));
   ExpectTensor(out[1], F({2, 2}, {0.880797f, 0.119203f, 0.268941f, 0.731059f}));
