@@ -34,6 +34,9 @@ void PassContext::Kept(const Graph& graph, const Node& node, std::string text) {
 std::span<const Pass> Pipeline() {
   static const Pass kPipeline[] = {
       kFoldConstants,
+      // Sizes behind a choice are known only once it is none.
+      kInlineBranches,
+      kFoldConstants,
       kRemoveNoOps,
       kMergeEqual,
       // Transposes between an activation's nodes and between it and its input.
