@@ -18,7 +18,7 @@ FINAL = "final"  # in the place of `exact`: no other node takes the value
 # The newest opset that shape inference knows; nodes of newer definitions state their types.
 KNOWN_OPSET = 17
 # Larger values are outputs at once.
-MOST_ELEMS = 20000
+MOST_ELEMS = 60000
 
 
 class Misfit(Exception):

@@ -48,9 +48,10 @@ def conv(b):
 @maker()
 def conv_of_many_channels(b):
     """Wide enough for blocked layouts, Winograd and tiles."""
-    v = b.image((4,), (16, 32, 48))
+    c = b.pick([16, 20, 32, 33, 48, 64])
+    v = b.input("float32", [b.int(1, 2), c, b.int(5, 17), b.int(5, 17)])
     size = b.pick([1, 3, 3, 5])
-    convolve(b, v, b.pick([1, 1, v.shape[1]]), b.pick([1, 2]) * v.shape[1], kernel_shape=[size, size],
+    convolve(b, v, b.pick([1, 1, c]), b.pick([1, 2]) * c, kernel_shape=[size, size],
              pads=[size // 2] * 4, strides=[b.int(1, 2)] * 2)
 
 

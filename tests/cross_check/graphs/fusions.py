@@ -29,6 +29,22 @@ def conv_chain(b):
 
 
 @maker()
+def stem(b):
+    """The first layers of a network for pictures."""
+    v = b.input("float32", [b.int(1, 2), b.pick([1, 3, 3, 4]), b.int(16, 40), b.int(16, 40)])
+    size = b.pick([3, 3, 5, 7])
+    values = [convolve(b, v, 1, b.pick([8, 12, 16, 24, 32]), kernel_shape=[size, size], pads=[size // 2] * 4,
+                       strides=[b.int(1, 2)] * 2)]
+    for step in ([batch_norm] if b.chance(0.5) else []) + [activate]:
+        values.append(step(b, values[-1]))
+    if b.chance(0.5):
+        values.append(b.node("MaxPool", [values[-1]], kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1]))
+    else:
+        values.append(convolve(b, values[-1], 1, 16, kernel_shape=[3, 3], pads=[1, 1, 1, 1]))
+    b.hide(*values[:-1])
+
+
+@maker()
 def conv_residual(b):
     """Conv + Add + activation; the other summand is an input, the source or a second convolution."""
     v = b.image((4,), (4, 8, 16))
