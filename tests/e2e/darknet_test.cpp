@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tests/e2e/command.h"
+#include "tests/e2e/tiny_model.h"
 #include "tools/picture.h"
 
 namespace sluice::test {
@@ -125,6 +126,44 @@ TEST_F(DarknetCommand, SaysThatWeightsAreMadeUp) {
   EXPECT_NE(Slurp(Path("made.onnx")).find("random, seed 7"), std::string::npos);
   Sluice({"convert", Path("net.cfg"), "-o", Path("again.onnx"), "--seed", "7"});
   EXPECT_EQ(Slurp(Path("made.onnx")), Slurp(Path("again.onnx")));
+}
+
+TEST_F(DarknetCommand, RefusesModelsThatDetectNothing) {
+  Spill(Path("relu.onnx"),
+        Model({{"Relu", {"x"}, {"y"}}}, {{"x", 1, {"1", "3", "8", "8"}}}, {{"y", 1, {"1", "3", "8", "8"}}}));
+  ExpectRefused({"detect", Path("relu.onnx"), Path("pictures/a.png")},
+                {"relu.onnx", "no detector", "'x' float [1, 3, 8, 8]", "'y'"});
+}
+
+// Where standard error is a terminal a line tells how far it is, and is gone at the end.
+TEST_F(DarknetCommand, ShowsProgressOnATerminal) {
+  const std::string model = Convert(), pictures = Path("pictures"), out = Path("out.txt");
+  const int terminal = posix_openpt(O_RDWR | O_NOCTTY);
+  ASSERT_GE(terminal, 0);
+  ASSERT_EQ(grantpt(terminal), 0);
+  ASSERT_EQ(unlockpt(terminal), 0);
+  const int other = open(ptsname(terminal), O_RDWR | O_NOCTTY);
+  ASSERT_GE(other, 0);
+  const pid_t child = fork();
+  if (child == 0) {
+    const int out_fd = open(out.c_str(), O_WRONLY | O_CREAT, 0600);
+    if (dup2(out_fd, STDOUT_FILENO) < 0 || dup2(other, STDERR_FILENO) < 0) _exit(126);
+    execl(SLUICE_COMMAND, SLUICE_COMMAND, "detect", model.c_str(), pictures.c_str(), nullptr);
+    _exit(127);
+  }
+  close(other);
+  std::string shown;
+  char buffer[512];
+  for (ssize_t got; (got = read(terminal, buffer, sizeof(buffer))) > 0;)
+    shown.append(buffer, static_cast<size_t>(got));
+  close(terminal);
+  int status = 0;
+  waitpid(child, &status, 0);
+  EXPECT_EQ(status, 0);
+  EXPECT_NE(shown.find("detecting ["), std::string::npos) << shown;
+  EXPECT_TRUE(shown.ends_with("\r\x1b[K")) << shown;
+  EXPECT_EQ(Slurp(out).find("detecting"), std::string::npos);
+  EXPECT_NE(Slurp(out).find("c.jpg: 1 object"), std::string::npos) << Slurp(out);
 }
 
 // Every refusal names its place, and nothing is written.
