@@ -71,33 +71,43 @@ HWY_INLINE void OutputLine(const V* x, V* y) {
 }
 
 template <int ry, int rx>
-void InputAs(const ShortWinograd& w, const float* src, const ShortTile* tiles, int64_t count,
-             int64_t elem_step, float* v) {
+void InputAs(const ShortWinograd& w, const float* src, int64_t src_step, int64_t blocks,
+             const ShortTile* tiles, int64_t count, int64_t elem_step, float* v) {
   constexpr int kRows = ry == 1 ? 1 : ry + 3, kCols = rx + 3;
   const Tag d;
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  HWY_ALIGN static constexpr float kZeros[16] = {};
   for (int64_t t = 0; t < count; ++t) {
     const ShortTile& tile = tiles[t];
     const bool inside = tile.y >= 0 && tile.x >= 0 && tile.y + (kRows - 1) * w.step_y < w.ih &&
                         tile.x + (kCols - 1) * w.step_x < w.iw;
-    for (int64_t c = 0; c < w.block; c += lanes) {
-      V x[kRows][kCols], y[kRows][kCols];
-      const float* from = src + tile.src + (tile.y * w.iw + tile.x) * w.block + c;
-      for (int i = 0; i < kRows; ++i) {
-        for (int j = 0; j < kCols; ++j) {
-          const int64_t row = i * w.step_y, col = j * w.step_x;
-          const bool valid = inside || (tile.y + row >= 0 && tile.y + row < w.ih && tile.x + col >= 0 &&
-                                        tile.x + col < w.iw);
-          x[i][j] = valid ? hn::LoadU(d, from + (row * w.iw + col) * w.block) : hn::Zero(d);
-        }
-        InputLine<rx>(x[i], y[i]);
-      }
+    int64_t offsets[kRows][kCols];  // -1 beside the image
+    for (int i = 0; i < kRows; ++i) {
+      const int64_t row = tile.y + i * w.step_y;
       for (int j = 0; j < kCols; ++j) {
-        V column[kRows], out[kRows];
-        for (int i = 0; i < kRows; ++i) column[i] = y[i][j];
-        InputLine<ry>(column, out);
-        for (int i = 0; i < kRows; ++i)
-          hn::StoreU(out[i], d, v + (i * kCols + j) * elem_step + t * w.block + c);
+        const int64_t col = tile.x + j * w.step_x;
+        const bool valid = inside || (row >= 0 && row < w.ih && col >= 0 && col < w.iw);
+        offsets[i][j] = valid ? (row * w.iw + col) * w.block : -1;
+      }
+    }
+    for (int64_t b = 0; b < blocks; ++b) {
+      const float* plane = src + tile.src + b * src_step;
+      float* to = v + (b * count + t) * w.block;
+      for (int64_t c = 0; c < w.block; c += lanes) {
+        V x[kCols], y[kRows][kCols];
+        for (int i = 0; i < kRows; ++i) {
+          for (int j = 0; j < kCols; ++j) {
+            const float* from = offsets[i][j] < 0 ? kZeros : plane + offsets[i][j];
+            x[j] = hn::LoadU(d, from + c);
+          }
+          InputLine<rx>(x, y[i]);
+        }
+        for (int j = 0; j < kCols; ++j) {
+          V column[kRows], out[kRows];
+          for (int i = 0; i < kRows; ++i) column[i] = y[i][j];
+          InputLine<ry>(column, out);
+          for (int i = 0; i < kRows; ++i) hn::StoreU(out[i], d, to + (i * kCols + j) * elem_step + c);
+        }
       }
     }
   }
@@ -159,9 +169,10 @@ void WithTaps(const ShortWinograd& w, const Fn& fn) {
   return plane ? fn.template operator()<4, 4>() : fn.template operator()<1, 4>();
 }
 
-void Input(const ShortWinograd& w, const float* src, const ShortTile* tiles, int64_t count, int64_t elem_step,
-           float* v) {
-  WithTaps(w, [&]<int ry, int rx>() { InputAs<ry, rx>(w, src, tiles, count, elem_step, v); });
+void Input(const ShortWinograd& w, const float* src, int64_t src_step, int64_t blocks, const ShortTile* tiles,
+           int64_t count, int64_t elem_step, float* v) {
+  WithTaps(w,
+           [&]<int ry, int rx>() { InputAs<ry, rx>(w, src, src_step, blocks, tiles, count, elem_step, v); });
 }
 
 void Output(const ShortWinograd& w, const float* products, int64_t elem_step, const ShortTile* tiles,
@@ -184,9 +195,9 @@ namespace sluice {
 HWY_EXPORT(Input);
 HWY_EXPORT(Output);
 
-void ShortInput(const ShortWinograd& w, const float* src, const ShortTile* tiles, int64_t count,
-                int64_t elem_step, float* v) {
-  HWY_DYNAMIC_DISPATCH(Input)(w, src, tiles, count, elem_step, v);
+void ShortInput(const ShortWinograd& w, const float* src, int64_t src_step, int64_t blocks,
+                const ShortTile* tiles, int64_t count, int64_t elem_step, float* v) {
+  HWY_DYNAMIC_DISPATCH(Input)(w, src, src_step, blocks, tiles, count, elem_step, v);
 }
 
 void ShortOutput(const ShortWinograd& w, const float* products, int64_t elem_step, const ShortTile* tiles,

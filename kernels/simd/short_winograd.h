@@ -33,10 +33,10 @@ struct ShortTile {
   int rows, cols;  // outputs that exist
 };
 
-// v[element * elem_step + tile * block + c] of the block of channels at src, for all tiles; zeros are around
-// the image.
-void ShortInput(const ShortWinograd& w, const float* src, const ShortTile* tiles, int64_t count,
-                int64_t elem_step, float* v);
+// v[element * elem_step + (block of channels * count + tile) * block + c] of `blocks` blocks of channels that
+// are src_step elements apart, for `count` tiles; zeros are around the image.
+void ShortInput(const ShortWinograd& w, const float* src, int64_t src_step, int64_t blocks,
+                const ShortTile* tiles, int64_t count, int64_t elem_step, float* v);
 
 // From products[element * elem_step + tile * block + c], c < channels: dst = ops(A^T products A + bias).
 // Outputs of a tile are row_step and col_step elements apart. bias, operands and dst begin at the first
