@@ -69,6 +69,19 @@ def tree_classifier(b):
 
 
 @maker(9)
+def tree_classifier_of_two(b):
+    """One score for the second of two classes: the others are made of it."""
+    x = rows(b)
+    how, leaves = ensemble(b, x.shape[1], 1)
+    if b.chance(0.5):
+        leaves[3] = [abs(weight) for weight in leaves[3]]
+    how.update(zip(["class_treeids", "class_nodeids", "class_ids", "class_weights"], map(list, leaves)))
+    b.nodes_of("TreeEnsembleClassifier", [x], 2, classlabels_int64s=[7, 4], **how, **ML,
+               post_transform=b.pick(["NONE", "LOGISTIC"]),
+               types=[("int64", [x.shape[0]]), ("float32", [x.shape[0], 2])])
+
+
+@maker(9)
 def linear_regressor(b):
     x, targets = rows(b, ("float32",)), b.int(1, 3)
     b.node("LinearRegressor", [x], coefficients=floats(b, targets * x.shape[1]), targets=targets, **ML,
@@ -91,6 +104,23 @@ def svm_regressor(b):
     b.node("SVMRegressor", [x], coefficients=floats(b, vectors), kernel_params=[0.5, 0.25, 2.0], kernel_type=kernel,
            n_supports=vectors, rho=floats(b, 1), support_vectors=floats(b, vectors * x.shape[1]), **ML,
            types=[("float32", [x.shape[0], 1])])
+
+
+@maker(9)
+def svm_classifier(b):
+    x, classes = rows(b), b.int(2, 5)
+    per_class = [b.int(1, 3) for _ in range(classes)]
+    vectors, pairs = sum(per_class), classes * (classes - 1) // 2
+    how, scores = {}, 2 if classes == 2 else pairs
+    if b.chance(0.5):
+        how, scores = {"prob_a": floats(b, pairs), "prob_b": floats(b, pairs)}, classes
+    # Of a lone score ONNX Runtime transforms none, the standard's reference both that it becomes.
+    post = b.pick(["NONE", "LOGISTIC", "SOFTMAX"]) if how or classes > 2 else "NONE"
+    b.nodes_of("SVMClassifier", [x], 2, classlabels_ints=list(range(10, 10 + classes)), vectors_per_class=per_class,
+               support_vectors=floats(b, vectors * x.shape[1]), coefficients=floats(b, (classes - 1) * vectors),
+               rho=floats(b, pairs), kernel_type=b.pick(["LINEAR", "POLY", "RBF", "SIGMOID"]),
+               kernel_params=[0.5, 0.25, 2.0], post_transform=post, **how, **ML,
+               types=[("int64", [x.shape[0]]), ("float32", [x.shape[0], scores])])
 
 
 @maker(9)
