@@ -4,7 +4,7 @@ One module a family of operators; each registers makers, which builder.py explai
 """
 from onnx import helper
 
-from . import arithmetic, classical, control, convolution, fusions, indexing, movement  # noqa: F401
+from . import arithmetic, attention, classical, control, convolution, fusions, indexing, movement  # noqa: F401
 from . import normalisation, pooling, products, quantised, recurrent, reduction  # noqa: F401
 from . import resampling, signal, spellings  # noqa: F401
 from .builder import INTS, MAKERS, Builder, tensor_type
