@@ -8,6 +8,7 @@
 // clang-format off
 #include <hwy/foreach_target.h>  // IWYU pragma: keep
 #include <hwy/highway.h>
+#include "kernels/simd/masked-inl.h"
 #include "kernels/simd/post_ops-inl.h"
 // clang-format on
 
@@ -24,7 +25,7 @@ void MapOf(const PostOp& op, const float* src, int64_t n, float* dst) {
     for (; i + lanes <= n; i += lanes) hn::StoreU(fn(hn::LoadU(d, src + i)), d, dst + i);
     if (i == n) return;
     const auto mask = hn::FirstN(d, static_cast<size_t>(n - i));
-    hn::BlendedStore(fn(hn::MaskedLoad(mask, d, src + i)), mask, d, dst + i);
+    hn::BlendedStore(fn(LoadFirst(mask, d, src + i)), mask, d, dst + i);
   });
 }
 
@@ -39,8 +40,8 @@ HWY_INLINE void CombineLine(float* x, const float* y, int64_t n, const Fn& fn) {
     hn::StoreU(fn(hn::LoadU(d, x + i), kScalar ? scalar : hn::LoadU(d, y + i)), d, x + i);
   if (i == n) return;
   const auto mask = hn::FirstN(d, static_cast<size_t>(n - i));
-  hn::BlendedStore(fn(hn::MaskedLoad(mask, d, x + i), kScalar ? scalar : hn::MaskedLoad(mask, d, y + i)),
-                   mask, d, x + i);
+  hn::BlendedStore(fn(LoadFirst(mask, d, x + i), kScalar ? scalar : LoadFirst(mask, d, y + i)), mask, d,
+                   x + i);
 }
 
 template <class Fn>
