@@ -1,46 +1,28 @@
 #pragma once
 
-#include <memory>
 #include <optional>
 #include <vector>
+
+#include "graph/passes/term_sum.h"
 
 namespace sluice {
 
 // A real function of one variable x in a normal form, so that two spellings of the same function compare
-// equal:
-//
-//   on each of the intervals between its knots, a sum of terms  coefficient * x^p * f1(s1)^q1 * f2(s2)^q2 ...
-//
-// where the f are exp, tanh and the like and the s are such sums again. Products of sums are multiplied out.
-// Operations give nothing where the result has no such form, is not worth following (too many terms), or is
-// not known at a knot. Immutable.
+// equal: a TermSum on each of the intervals between its knots. Operations give nothing where the result has
+// no such form, is not worth following (too many terms), or is not known at a knot. Immutable.
 class RealFunction {
  public:
-  enum class Fn { kExp, kLog, kTanh, kErf, kSigmoid, kSoftplus, kReciprocal };
-
-  struct Sum;
-  struct Atom {
-    Fn fn;
-    std::shared_ptr<const Sum> argument;
-    int power;
-  };
-  struct Term {
-    double coefficient = 0;
-    int power = 0;  // of x
-    std::vector<Atom> atoms;
-  };
-  struct Sum {
-    std::vector<Term> terms;
-  };
+  using Sum = TermSum;
+  using Fn = TermSum::Fn;
+  using Atom = TermSum::Atom;
+  using Term = TermSum::Term;
+  using Line = TermSum::Line;
   // Where a comparison of two functions holds.
   struct Condition {
     std::vector<double> knots;
     std::vector<bool> holds;  // one for each interval
     bool for_nan = false;
     Condition Not() const;
-  };
-  struct Line {
-    double slope = 0, offset = 0;
   };
 
   static RealFunction X();
