@@ -49,36 +49,60 @@ std::vector<Block> BlocksOf(std::span<const Lifetime> pieces) {
   return blocks;
 }
 
+// The tightest gap between places where something must not begin, first < at < second, given by ascending
+// first.
+class Gap {
+ public:
+  void Forbid(int64_t first, int64_t second) {
+    if (second <= at_) return;
+    if (first >= at_ && first - at_ < slack_) {
+      best_ = at_;
+      slack_ = first - at_;
+    }
+    at_ = std::max(at_, Aligned(second));
+  }
+  // Behind all of them where no gap takes it.
+  int64_t best() const { return best_ < 0 ? at_ : best_; }
+
+ private:
+  int64_t at_ = 0, best_ = -1, slack_ = INT64_MAX;
+};
+
 // Places the blocks one after the other, each into the tightest gap that takes it; the arena's size.
 int64_t Place(std::span<const Lifetime> pieces, std::span<const Block* const> order,
               std::vector<int64_t>& offsets) {
   int64_t arena_bytes = 0;
-  std::vector<size_t> placed;
-  std::vector<std::pair<int64_t, int64_t>> forbidden;  // where the block must not begin: first < at < second
+  std::vector<size_t> placed;  // by ascending offset
+  const auto forbidden = [&](size_t piece, size_t other) {
+    return std::pair(offsets[other] - pieces[piece].offset - pieces[piece].bytes,
+                     offsets[other] + pieces[other].bytes - pieces[piece].offset);
+  };
+  std::vector<std::pair<int64_t, int64_t>> all;
   for (const Block* block : order) {
-    forbidden.clear();
-    for (size_t i : *block) {
+    Gap gap;
+    if (block->size() == 1) {
+      const size_t piece = block->front();
       for (size_t other : placed) {
-        if (!AliveTogether(pieces[i], pieces[other])) continue;
-        forbidden.emplace_back(offsets[other] - pieces[i].offset - pieces[i].bytes,
-                               offsets[other] + pieces[other].bytes - pieces[i].offset);
+        if (!AliveTogether(pieces[piece], pieces[other])) continue;
+        const auto [first, second] = forbidden(piece, other);
+        gap.Forbid(first, second);
       }
-    }
-    std::sort(forbidden.begin(), forbidden.end());
-    int64_t at = 0, best = -1, best_slack = INT64_MAX;
-    for (const auto& [first, second] : forbidden) {
-      if (second <= at) continue;
-      if (first >= at && first - at < best_slack) {
-        best = at;
-        best_slack = first - at;
+    } else {
+      all.clear();
+      for (size_t piece : *block) {
+        for (size_t other : placed) {
+          if (AliveTogether(pieces[piece], pieces[other])) all.push_back(forbidden(piece, other));
+        }
       }
-      at = std::max(at, Aligned(second));
+      std::sort(all.begin(), all.end());
+      for (const auto& [first, second] : all) gap.Forbid(first, second);
     }
-    if (best < 0) best = at;
-    for (size_t i : *block) {
-      offsets[i] = best + pieces[i].offset;
-      arena_bytes = std::max(arena_bytes, Aligned(offsets[i] + pieces[i].bytes));
-      placed.push_back(i);
+    for (size_t piece : *block) {
+      offsets[piece] = gap.best() + pieces[piece].offset;
+      arena_bytes = std::max(arena_bytes, Aligned(offsets[piece] + pieces[piece].bytes));
+      const auto behind = std::upper_bound(placed.begin(), placed.end(), piece,
+                                           [&](size_t a, size_t b) { return offsets[a] < offsets[b]; });
+      placed.insert(behind, piece);
     }
   }
   return arena_bytes;
@@ -109,6 +133,44 @@ class Reachability {
 
   size_t words_;
   std::vector<uint64_t> bits_;
+};
+
+// Which buffer every part of the arena had last.
+class Occupants {
+ public:
+  // Gives [begin, begin + bytes) to `buffer`; those that had parts of it, each once.
+  std::vector<size_t> Replace(int64_t begin, int64_t bytes, size_t buffer) {
+    const int64_t end = begin + bytes;
+    Cut(begin);
+    Cut(end);
+    std::vector<size_t> former;
+    const auto first = parts_.lower_bound(begin), last = parts_.lower_bound(end);
+    for (auto part = first; part != last; ++part) former.push_back(part->second.buffer);
+    parts_.erase(first, last);
+    parts_[begin] = {end, buffer};
+    std::sort(former.begin(), former.end());
+    former.erase(std::unique(former.begin(), former.end()), former.end());
+    return former;
+  }
+
+ private:
+  struct Part {
+    int64_t end;
+    size_t buffer;
+  };
+
+  // Makes a part that `at` lies inside of two.
+  void Cut(int64_t at) {
+    auto next = parts_.lower_bound(at);
+    if (next == parts_.begin()) return;
+    Part& part = std::prev(next)->second;
+    if (part.end <= at) return;
+    const Part behind = part;
+    part.end = at;
+    parts_[at] = behind;
+  }
+
+  std::map<int64_t, Part> parts_;  // by where they begin
 };
 
 }  // namespace
@@ -168,22 +230,19 @@ MemoryPlan PlanMemory(std::span<const Lifetime> pieces) {
 std::vector<Edge> OverlapEdges(std::span<const Lifetime> buffers, const MemoryPlan& plan,
                                std::span<const Accesses> accesses,
                                std::span<const std::vector<int>> successors) {
-  std::vector<size_t> by_first(buffers.size());
-  std::iota(by_first.begin(), by_first.end(), size_t{0});
+  std::vector<size_t> by_first;
+  for (size_t i = 0; i < buffers.size(); ++i) {
+    if (buffers[i].bytes > 0) by_first.push_back(i);
+  }
   std::sort(by_first.begin(), by_first.end(),
             [&](size_t a, size_t b) { return buffers[a].first < buffers[b].first; });
   const bool prune = successors.size() <= kMaxReachability;
   const Reachability reached(prune ? successors : successors.subspan(0, 0));
   std::vector<Edge> edges;
+  Occupants occupants;
   for (size_t later : by_first) {
-    if (buffers[later].bytes == 0) continue;
     const int to = accesses[later].first_writer;
-    for (size_t earlier = 0; earlier < buffers.size(); ++earlier) {
-      if (buffers[earlier].bytes == 0 || buffers[earlier].last >= buffers[later].first) continue;
-      if (plan.offsets[earlier] >= plan.offsets[later] + buffers[later].bytes ||
-          plan.offsets[later] >= plan.offsets[earlier] + buffers[earlier].bytes) {
-        continue;
-      }
+    for (size_t earlier : occupants.Replace(plan.offsets[later], buffers[later].bytes, later)) {
       for (int from : accesses[earlier].steps) {
         if (!prune || !reached.Reaches(static_cast<size_t>(from), static_cast<size_t>(to))) {
           edges.push_back({from, to});

@@ -40,8 +40,9 @@ struct Edge {
 };
 
 // Steps run out of order, so memory reused in step order needs order edges: from everyone who touches
-// the earlier buffer to the first writer of the later one, for all pairs that overlap in memory.
-// `successors` are the edges that exist; those implied by them are left out.
+// the earlier buffer to the first writer of the later one, for buffers that have a place one after the
+// other; with a third one between them the order follows. `successors` are the edges that exist, among them
+// those from a buffer's first writer to all who touch it; what they imply is left out.
 std::vector<Edge> OverlapEdges(std::span<const Lifetime> buffers, const MemoryPlan& plan,
                                std::span<const Accesses> accesses,
                                std::span<const std::vector<int>> successors);

@@ -117,5 +117,69 @@ TEST(MemoryPlanTest, DropsEdgesThatOthersImply) {
   EXPECT_EQ(successors, (std::vector<std::vector<int>>{{1, 4}, {2}, {3}, {}, {}}));
 }
 
+// A and C lie in the same place with B between them: A before B before C is all that must be said. D takes
+// a part of B's place that C leaves.
+TEST(MemoryPlanTest, OrderFollowsFromTheOneBetween) {
+  const std::vector<Lifetime> buffers = {{128, 0, 1}, {128, 2, 3}, {64, 4, 5}, {64, 4, 5}};
+  const MemoryPlan plan = {{0, 0, 0, 64}, 128, 128};
+  const std::vector<Accesses> accesses = {{{0, 1}, 0}, {{2, 3}, 2}, {{4, 5}, 4}, {{4, 5}, 4}};
+  const std::vector<std::vector<int>> none(6);
+  const std::vector<Edge> edges = OverlapEdges(buffers, plan, accesses, none);
+  std::vector<std::pair<int, int>> found;
+  for (const Edge& edge : edges) found.emplace_back(edge.from, edge.to);
+  EXPECT_EQ(found, (std::vector<std::pair<int, int>>{{0, 2}, {1, 2}, {2, 4}, {3, 4}}));
+}
+
+// Whoever shares memory is ordered by a path of edges, whatever the lifetimes.
+TEST(MemoryPlanTest, RandomReuseIsOrdered) {
+  for (unsigned seed = 1; seed <= 100; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    std::mt19937 random(seed);
+    constexpr int kSteps = 60;
+    std::vector<Lifetime> buffers;
+    std::vector<Accesses> accesses;
+    std::vector<std::vector<int>> successors(kSteps);
+    for (int step = 0; step < kSteps; ++step) {
+      // Written by this step, read by some later ones, which depend on it.
+      Accesses touched{{step}, step};
+      int last = step;
+      for (unsigned reader = 0; reader < random() % 3; ++reader) {
+        last = std::min(kSteps - 1, last + 1 + static_cast<int>(random() % 6));
+        if (last == step) continue;
+        touched.steps.push_back(last);
+        successors[static_cast<size_t>(step)].push_back(last);
+      }
+      buffers.push_back({1 + static_cast<int64_t>(random() % 500), step, last});
+      accesses.push_back(touched);
+    }
+    const MemoryPlan plan = PlanMemory(buffers);
+    std::vector<std::vector<bool>> reaches(kSteps, std::vector<bool>(kSteps, false));
+    for (const Edge& edge : OverlapEdges(buffers, plan, accesses, successors)) {
+      successors[static_cast<size_t>(edge.from)].push_back(edge.to);
+    }
+    for (size_t from = kSteps; from-- > 0;) {
+      for (int to : successors[from]) {
+        reaches[from][static_cast<size_t>(to)] = true;
+        for (size_t i = 0; i < kSteps; ++i) {
+          if (reaches[static_cast<size_t>(to)][i]) reaches[from][i] = true;
+        }
+      }
+    }
+    for (size_t i = 0; i < buffers.size(); ++i) {
+      for (size_t j = 0; j < buffers.size(); ++j) {
+        if (buffers[i].last >= buffers[j].first ||
+            !Overlap(buffers[i], plan.offsets[i], buffers[j], plan.offsets[j])) {
+          continue;
+        }
+        for (int from : accesses[i].steps) {
+          for (int to : accesses[j].steps) {
+            EXPECT_TRUE(reaches[static_cast<size_t>(from)][static_cast<size_t>(to)]) << from << " and " << to;
+          }
+        }
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace sluice
