@@ -7,6 +7,7 @@
 #include <type_traits>
 
 #include "kernels/dispatch.h"
+#include "kernels/saturate.h"
 
 // Folding: many elements become one. What the reductions have in common.
 
@@ -75,26 +76,11 @@ Acc FoldIn(Acc acc, Acc x, [[maybe_unused]] Acc shift) {
   if constexpr (kFold == Fold::kProduct) return WrappingMultiply(acc, x);
 }
 
-// Nearest to `value` that T has; 0 for NaN where T has none.
-template <typename T>
-T FromReal(double value) {
-  if constexpr (std::is_same_v<ComputeType<T>, float>)
-    return T(static_cast<float>(value));
-  else if constexpr (std::is_same_v<T, double>)
-    return value;
-  else {
-    if (!(value > static_cast<double>(std::numeric_limits<T>::lowest())))
-      return value == value ? std::numeric_limits<T>::lowest() : T{0};
-    if (!(value < static_cast<double>(std::numeric_limits<T>::max()))) return std::numeric_limits<T>::max();
-    return static_cast<T>(value);
-  }
-}
-
 // A folded value as an element: integers keep their low bits.
 template <typename T, typename Acc>
 T Narrow(Acc value) {
   if constexpr (std::is_same_v<Acc, double>)
-    return FromReal<T>(value);
+    return Saturated<T>(value);
   else
     return static_cast<T>(value);
 }

@@ -25,8 +25,13 @@ bool IsIdentity(const std::vector<int64_t>& map, int64_t size) {
 
 }  // namespace
 
+std::vector<int64_t> NewMap(int64_t size) {
+  CheckMemory(ByteSize(DataType::kInt64, size));
+  return std::vector<int64_t>(static_cast<size_t>(size));
+}
+
 std::vector<int64_t> IdentityMap(int64_t size) {
-  std::vector<int64_t> map(static_cast<size_t>(size));
+  std::vector<int64_t> map = NewMap(size);
   std::iota(map.begin(), map.end(), int64_t{0});
   return map;
 }

@@ -39,6 +39,8 @@ class MappedCopy {
   int64_t tiles_ = 1;
 };
 
+// A map to be filled in. Throws Error{kOutOfMemory}: one of bytes may take more than what it maps.
+std::vector<int64_t> NewMap(int64_t size);
 // [0, size): the map that copies an axis.
 std::vector<int64_t> IdentityMap(int64_t size);
 

@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/mapped_copy.h"
+#include "kernels/saturate.h"
+
 namespace sluice {
 namespace {
 
@@ -28,9 +31,8 @@ bool IsOutside(const ResampleMode& mode, const ResampleAxis& axis, float x) {
   return mode.coordinates == "tf_crop_and_resize" && !(x >= 0 && x <= static_cast<float>(axis.in - 1));
 }
 
-int64_t Clamp(float x, int64_t size) {
-  return static_cast<int64_t>(std::clamp(x, 0.0f, static_cast<float>(size - 1)));
-}
+// NaN is the first. Large sizes are no floats: the nearest one may lie outside.
+int64_t Clamp(float x, int64_t size) { return std::clamp<int64_t>(Saturated<int64_t>(x), 0, size - 1); }
 
 // The filter at distance x.
 double Filter(const ResampleMode& mode, double x) {
@@ -51,7 +53,7 @@ bool IsCoordinateMode(const std::string& name) {
 }
 
 std::vector<int64_t> NearestMap(const ResampleMode& mode, const ResampleAxis& axis) {
-  std::vector<int64_t> map(static_cast<size_t>(axis.out));
+  std::vector<int64_t> map = NewMap(axis.out);
   for (int64_t i = 0; i < axis.out; ++i) {
     float x = CoordinateOf(mode.coordinates, axis, i);
     if (IsOutside(mode, axis, x)) {

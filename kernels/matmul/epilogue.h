@@ -1,11 +1,11 @@
 #pragma once
 
-#include <limits>
 #include <type_traits>
 
 #include "kernels/matmul/panel_product.h"
 #include "kernels/matmul/spec.h"
 #include "kernels/post_ops.h"
+#include "kernels/saturate.h"
 
 namespace sluice {
 
@@ -60,14 +60,7 @@ class MatMulEpilogue {
   static Sum Scaled(float factor, Sum sum) {
     if constexpr (std::is_integral_v<Sum>) {
       const double value = static_cast<double>(factor) * static_cast<double>(static_cast<T>(sum));
-      // The largest value of a 64-bit type is not a double.
-      if (value >= static_cast<double>(std::numeric_limits<T>::max())) {
-        return static_cast<Sum>(std::numeric_limits<T>::max());
-      }
-      if (!(value > static_cast<double>(std::numeric_limits<T>::min()))) {
-        return static_cast<Sum>(std::numeric_limits<T>::min());
-      }
-      return static_cast<Sum>(static_cast<T>(value));
+      return static_cast<Sum>(Saturated<T>(value));
     } else {
       return static_cast<Sum>(factor) * sum;
     }

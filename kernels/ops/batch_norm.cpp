@@ -150,7 +150,7 @@ class BatchNormTrainingOf : public BatchNormBase<T> {
     void* data = ctx.out<void>(output);
     if (data == nullptr) return;
     Dispatch(FloatTypes(), out_types_[output], [&](auto tag) {
-      static_cast<typename decltype(tag)::type*>(data)[i] = FromReal<typename decltype(tag)::type>(value);
+      static_cast<typename decltype(tag)::type*>(data)[i] = Saturated<typename decltype(tag)::type>(value);
     });
   }
 

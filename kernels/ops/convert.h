@@ -4,10 +4,10 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
-#include <limits>
 #include <string>
 #include <type_traits>
 
+#include "kernels/saturate.h"
 #include "sluice/error.h"
 
 // Single elements from one type to another, as Cast states it.
@@ -20,13 +20,7 @@ To Convert(From value) {
   if constexpr (std::is_same_v<To, bool>) {
     return value != From(0);
   } else if constexpr (std::is_integral_v<To> && std::is_floating_point_v<From>) {
-    if (!(value == value)) return 0;
-    // The limit above is a power of two, exact in From; the one below is exact too.
-    constexpr From kAbove = static_cast<From>(std::numeric_limits<To>::max() / 2 + 1) * From(2);
-    if (value >= kAbove) return std::numeric_limits<To>::max();
-    if (value <= static_cast<From>(std::numeric_limits<To>::lowest()))
-      return std::numeric_limits<To>::lowest();
-    return static_cast<To>(value);
+    return Saturated<To>(value);
   } else {
     return static_cast<To>(value);
   }

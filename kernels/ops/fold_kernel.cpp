@@ -17,13 +17,13 @@ T FinishAs(Finish finish, Acc acc, int64_t length) {
       break;
     case Finish::kMean:
       if constexpr (kReal)
-        return FromReal<T>(acc / static_cast<double>(length));
+        return Saturated<T>(acc / static_cast<double>(length));
       else
         return length == 0 ? T{0} : static_cast<T>(acc / static_cast<Acc>(length));
     case Finish::kSqrt:
-      return FromReal<T>(std::sqrt(static_cast<double>(acc)));
+      return Saturated<T>(std::sqrt(static_cast<double>(acc)));
     case Finish::kLog:
-      return FromReal<T>(std::log(static_cast<double>(acc)));
+      return Saturated<T>(std::log(static_cast<double>(acc)));
   }
   return Narrow<T>(acc);
 }
@@ -50,7 +50,7 @@ void RunReduction(const Reduction& reduction, Finish finish, const RunContext& c
       for (int64_t i = 0; i < boxes; ++i) FoldBoxInto<kFold>(src + begin(i), unit.box, shift, acc);
       for (int64_t j = 0; j < count; ++j)
         results[j * unit.dst_step] =
-            FromReal<T>(std::isfinite(shift[j]) ? shift[j] + std::log(acc[j]) : shift[j]);
+            Saturated<T>(std::isfinite(shift[j]) ? shift[j] + std::log(acc[j]) : shift[j]);
     } else {
       for (int64_t i = 0; i < boxes; ++i) FoldBoxInto<kFold>(src + begin(i), unit.box, nullptr, acc);
       for (int64_t j = 0; j < count; ++j)

@@ -193,7 +193,7 @@ class GridSampleKernel : public Kernel {
         for (int64_t t = 0; t < all_taps_; ++t, ++tap) {
           if (tap->offset >= 0) sum += static_cast<Sum>(tap->weight) * static_cast<Sum>(src[tap->offset]);
         }
-        dst[p] = FromReal<T>(static_cast<double>(sum));
+        dst[p] = Saturated<T>(static_cast<double>(sum));
       }
     }
   }

@@ -116,7 +116,7 @@ class RowNormOf : public Kernel {
     if (data == nullptr) return;
     Dispatch(FloatTypes(), stash_, [&](auto tag) {
       using U = typename decltype(tag)::type;
-      for (int64_t j = 0; j < count; ++j) static_cast<U*>(data)[first + j] = FromReal<U>(values[j]);
+      for (int64_t j = 0; j < count; ++j) static_cast<U*>(data)[first + j] = Saturated<U>(values[j]);
     });
   }
 

@@ -118,7 +118,7 @@ class PadKernel : public Kernel {
     if (begin == 0 && end == 0) return IdentityMap(size);
     const int64_t first = std::max<int64_t>(-begin, 0), kept = size - first - std::max<int64_t>(-end, 0);
     const int64_t left = std::max<int64_t>(begin, 0);
-    std::vector<int64_t> map(static_cast<size_t>(padded));
+    std::vector<int64_t> map = NewMap(padded);
     if (kept <= 0 && padded > 0 && mode != "constant")
       ctx.Fail("mode " + mode + " on an axis of size " + std::to_string(kept));
     const int64_t period = mode == "reflect" ? std::max<int64_t>(2 * (kept - 1), 1) : kept;
@@ -182,7 +182,7 @@ class CenterCropPadKernel : public Kernel {
     for (size_t i = 0; i < ctx.shape(0).size(); ++i) {
       const int64_t size = ctx.shape(0)[i], target = ctx.output(0).shape[i];
       const int64_t shift = target < size ? (size - target) / 2 : -((target - size) / 2);
-      maps.emplace_back(static_cast<size_t>(target));
+      maps.push_back(NewMap(target));
       for (int64_t j = 0; j < target; ++j) {
         maps[i][static_cast<size_t>(j)] = j + shift >= 0 && j + shift < size ? j + shift : MappedCopy::kFill;
       }

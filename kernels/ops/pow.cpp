@@ -1,7 +1,10 @@
 #include "kernels/ops/elementwise.h"
+#include "kernels/saturate.h"
 
-// Pow (7, 12, 13, 15; 1 is in arithmetic.cpp): the base's type is the result's; the exponent may have another. Integers are raised
-// by multiplication and wrap around; a negative power of one is that of its reciprocal, without the fraction.
+// Pow (7, 12, 13, 15; 1 is in arithmetic.cpp): the base's type is the result's; the exponent may have
+// another. Integers are raised by multiplication and wrap around; a negative power of one is that of its
+// reciprocal, without the fraction. A power of an integer that is computed as a float and does not fit
+// becomes the nearest limit.
 
 namespace sluice {
 namespace {
@@ -24,7 +27,7 @@ T Power(T base, E exponent) {
   if constexpr (std::is_integral_v<T> && std::is_integral_v<E>) {
     return IntegerPower(base, static_cast<int64_t>(exponent));
   } else if constexpr (std::is_integral_v<T>) {
-    return static_cast<T>(std::pow(static_cast<double>(base), static_cast<double>(exponent)));
+    return Saturated<T>(std::pow(static_cast<double>(base), static_cast<double>(exponent)));
   } else {
     if (exponent == E(2)) return base * base;
     return static_cast<T>(std::pow(base, static_cast<T>(exponent)));

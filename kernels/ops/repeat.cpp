@@ -1,6 +1,7 @@
 #include "kernels/mapped_copy.h"
 #include "kernels/ops/move.h"
 #include "kernels/ops/params.h"
+#include "kernels/saturate.h"
 
 // Expand (8, 13), Tile (1 along one axis, 6, 13), DepthToSpace (1, 11, 13, 28), SpaceToDepth (1, 13, 28). Any
 // element type of 8 bits or more.
@@ -69,7 +70,7 @@ void InferTile1(InferContext& ctx) {
   const auto scalar = [&](int i) -> std::optional<int64_t> {
     const Tensor* tensor = ctx.constant(i);
     if (tensor == nullptr || tensor->num_elements() != 1) return std::nullopt;
-    if (tensor->dtype() == DataType::kFloat) return static_cast<int64_t>(tensor->values<float>()[0]);
+    if (tensor->dtype() == DataType::kFloat) return Saturated<int64_t>(tensor->values<float>()[0]);
     return (*InputInts(ctx, i))[0];
   };
   SymShape shape = ctx.shape(0);

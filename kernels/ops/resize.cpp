@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "kernels/dispatch.h"
 #include "kernels/mapped_copy.h"
@@ -8,6 +7,7 @@
 #include "kernels/ops/params.h"
 #include "kernels/parallel.h"
 #include "kernels/resample.h"
+#include "kernels/saturate.h"
 
 // Resize (10, 11, 13, 18, 19) and Upsample (1, 7, 9, 10). Nearest: any element type of 8 bits or more;
 // linear and cubic: numbers, computed in float or double, separably, one axis after the other.
@@ -225,7 +225,7 @@ class NearestKernel : public Kernel {
       std::fill_n(static_cast<char*>(fill_.mutable_data()), fill_.byte_size(), char{0});
     Dispatch(NumericTypes(), type_, [&](auto tag) {
       using T = typename decltype(tag)::type;
-      fill_.mutable_values<T>()[0] = static_cast<T>(value);
+      fill_.mutable_values<T>()[0] = Saturated<T>(value);
     });
   }
   int64_t tiles() const override { return copy_.tiles(); }
@@ -300,23 +300,12 @@ class InterpolateKernel : public Kernel {
     Taps taps;
   };
 
-  template <typename T>
-  static T Narrow(double value) {
-    if constexpr (std::is_integral_v<T>) {
-      const double low = static_cast<double>(std::numeric_limits<T>::min()),
-                   high = static_cast<double>(std::numeric_limits<T>::max());
-      if (!(value > low)) return std::numeric_limits<T>::min();
-      return value >= high ? std::numeric_limits<T>::max() : static_cast<T>(value);
-    } else {
-      return static_cast<T>(static_cast<ComputeType<T>>(value));
-    }
-  }
   template <typename To, typename From>
   static To Cast(From value) {
     if constexpr (std::is_same_v<To, From>)
       return value;
     else if constexpr (std::is_integral_v<To>)
-      return Narrow<To>(static_cast<double>(value));
+      return Saturated<To>(static_cast<double>(value));
     else
       return static_cast<To>(value);
   }

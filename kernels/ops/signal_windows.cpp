@@ -54,7 +54,7 @@ class WindowKernel : public Kernel {
       const double angle =
           period_ > 0 ? 2 * std::numbers::pi * static_cast<double>(i) / period_ : std::numbers::pi;
       ctx.out<T>(0)[i] =
-          FromReal<T>(window_.a + window_.b * std::cos(angle) + window_.c * std::cos(2 * angle));
+          Saturated<T>(window_.a + window_.b * std::cos(angle) + window_.c * std::cos(2 * angle));
     }
   }
 
@@ -100,8 +100,9 @@ class MelWeightMatrixKernel : public Kernel {
     const double step = (mel(upper) - mel(lower)) / static_cast<double>(bands_ + 2);
     for (int64_t i = 0; i < bands_ + 2; ++i) {
       const double hertz = 700 * (std::pow(10, (static_cast<double>(i) * step + mel(lower)) / 2595) - 1);
-      const double bin =
-          std::floor(static_cast<double>(dft_length + 1) * hertz / static_cast<double>(sample_rate));
+      // Not below 0, where rounding may put an edge of 0 Hz.
+      const double bin = std::max(
+          0.0, std::floor((static_cast<double>(dft_length) + 1) * hertz / static_cast<double>(sample_rate)));
       if (!(bin < static_cast<double>(bins_)))
         ctx.Fail("an edge of " + std::to_string(hertz) + " Hz is beyond the spectrum of " +
                  std::to_string(bins_) + " bins");
@@ -120,7 +121,7 @@ class MelWeightMatrixKernel : public Kernel {
     for (int64_t band = 0; band < bands_; ++band) {
       const int64_t* edge = edges_.data() + band;
       const auto ratio = [](int64_t part, int64_t whole) {
-        return FromReal<T>(static_cast<double>(part) / static_cast<double>(whole));
+        return Saturated<T>(static_cast<double>(part) / static_cast<double>(whole));
       };
       if (edge[0] == edge[1]) dst[edge[1] * bands_ + band] = T(1);
       for (int64_t j = edge[0]; j <= edge[1] && edge[0] < edge[1]; ++j)

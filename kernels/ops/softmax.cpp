@@ -72,7 +72,7 @@ class SoftmaxOf : public LinesKernel<T> {
       for (int64_t i = 0; i < box.length; ++i) {
         for (int64_t j = 0; j < box.count; ++j) {
           const int64_t at = j * box.count_step + i * box.length_step;
-          dst[at] = FromReal<T>(std::exp(static_cast<double>(src[at]) - max[j]) / sum[j]);
+          dst[at] = Saturated<T>(std::exp(static_cast<double>(src[at]) - max[j]) / sum[j]);
         }
       }
     }
