@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "sluice/error.h"
+#include "sluice/tensor.h"
 
 namespace sluice {
 namespace {
@@ -32,9 +33,15 @@ void Allocate(Chunk& chunk, int64_t bytes) {
   chunk.size = bytes;
 }
 
+// Whole lines of 64 bytes; refuses what cannot be had before the sum can overflow.
+int64_t Aligned(int64_t bytes) {
+  CheckMemory(bytes);
+  return (bytes + 63) / 64 * 64;
+}
+
 }  // namespace
 
-Scratch::Scratch(int64_t bytes) : data_(nullptr), bytes_((bytes + 63) / 64 * 64) {
+Scratch::Scratch(int64_t bytes) : data_(nullptr), bytes_(Aligned(bytes)) {
   if (bytes_ == 0) return;
   if (stack.chunks.empty()) stack.chunks.emplace_back();
   if (stack.chunks[stack.top].used + bytes_ > stack.chunks[stack.top].size) {

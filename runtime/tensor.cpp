@@ -1,12 +1,12 @@
 #include "sluice/tensor.h"
 
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include <cstdlib>
 #include <cstring>
 #include <new>
 
+#include "runtime/memory_limit.h"
 #include "sluice/error.h"
 
 namespace sluice {
@@ -19,11 +19,12 @@ constexpr size_t kHugePage = size_t{2} << 20;
 constexpr size_t kHugeFrom = 2 * kHugePage;
 
 std::shared_ptr<const void> AllocateBytes(int64_t bytes) {
-  CheckMemory(bytes);
+  ReserveMemory(bytes);
   // Rounded up so that vector loads may read to the end of the last 64-byte line.
   const size_t size = (static_cast<size_t>(bytes) + kAlignment) / kAlignment * kAlignment;
   void* memory = std::aligned_alloc(size < kHugeFrom ? kAlignment : kHugePage, size);
   if (memory == nullptr) {
+    ReturnMemory(bytes);
     throw Error(ErrorCode::kOutOfMemory, "no memory for a tensor of " + std::to_string(bytes) + " bytes");
   }
 #if defined(MADV_HUGEPAGE)
@@ -31,7 +32,10 @@ std::shared_ptr<const void> AllocateBytes(int64_t bytes) {
   // no.
   if (size >= kHugeFrom) madvise(memory, size / kHugePage * kHugePage, MADV_HUGEPAGE);
 #endif
-  return {memory, [](const void* p) { std::free(const_cast<void*>(p)); }};
+  return {memory, [bytes](const void* p) {
+            std::free(const_cast<void*>(p));
+            ReturnMemory(bytes);
+          }};
 }
 
 }  // namespace
@@ -98,15 +102,6 @@ int64_t ByteSize(DataType type, int64_t elems) {
                 "a tensor of " + std::to_string(elems) + " elements is too large");
   }
   return (bits + 7) / 8;
-}
-
-void CheckMemory(int64_t bytes) {
-  static const int64_t limit = static_cast<int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE);
-  if (limit > 0 && bytes > limit) {
-    throw Error(ErrorCode::kOutOfMemory, "a tensor of " + std::to_string(bytes) +
-                                             " bytes exceeds the machine's memory of " +
-                                             std::to_string(limit));
-  }
 }
 
 int64_t NumElements(std::span<const int64_t> shape) {

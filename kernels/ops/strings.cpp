@@ -72,17 +72,31 @@ class StringConcatKernel : public Kernel {
     }
   }
   void Run(const RunContext& ctx, int64_t) const override {
+    // Texts may double with every node: refused before they are made.
+    int64_t bytes = 0;
+    ForEach(ctx, [&](int64_t, const std::string& a, const std::string& b) {
+      bytes += static_cast<int64_t>(a.size() + b.size());
+    });
+    CheckMemory(bytes);
+    ForEach(ctx, [&](int64_t i, const std::string& a, const std::string& b) {
+      ctx.out<std::string>(0)[i] = a + b;
+    });
+  }
+
+ private:
+  // fn(i, a, b) with the texts that make up element i.
+  template <typename Fn>
+  void ForEach(const RunContext& ctx, const Fn& fn) const {
     for (int64_t i = 0; i < NumElements(shape_); ++i) {
       int64_t a = 0, b = 0, rest = i;
       for (size_t d = shape_.size(); d-- > 0; rest /= shape_[d]) {
         a += rest % shape_[d] * strides_[0][d];
         b += rest % shape_[d] * strides_[1][d];
       }
-      ctx.out<std::string>(0)[i] = ctx.in<std::string>(0)[a] + ctx.in<std::string>(1)[b];
+      fn(i, ctx.in<std::string>(0)[a], ctx.in<std::string>(1)[b]);
     }
   }
 
- private:
   Shape shape_, strides_[2];
 };
 
