@@ -1,5 +1,7 @@
 #include "kernels/quantized.h"
 
+#include <algorithm>
+
 #include "kernels/narrow.h"
 
 namespace sluice {

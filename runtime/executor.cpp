@@ -6,9 +6,11 @@
 #include <algorithm>
 #include <chrono>
 
+#include "graph/place.h"
 #include "kernels/evaluate.h"
 #include "kernels/parallel.h"
 #include "kernels/scratch.h"
+#include "kernels/task_order.h"
 #include "runtime/run_limits.h"
 
 namespace sluice {
@@ -24,6 +26,20 @@ class StepValues : public RunContext::Dynamic {
  private:
   Frame& frame_;
   int step_;
+};
+
+// Whether the calling thread is inside of a tile, and so of a run.
+thread_local bool in_a_tile = false;
+
+class InATile {
+ public:
+  InATile() : former_(in_a_tile) { in_a_tile = true; }
+  ~InATile() { in_a_tile = former_; }
+  InATile(const InATile&) = delete;
+  InATile& operator=(const InATile&) = delete;
+
+ private:
+  bool former_;
 };
 
 class Execution {
@@ -45,12 +61,18 @@ class Execution {
     tbb::task_group group(context);
     group_ = &group;
     for (size_t i = 1; i < plan_.roots.size(); ++i) {
-      group.run([this, step = plan_.roots[i]] { RunFrom(step); });
+      Spawn([this, step = plan_.roots[i]] { RunFrom(step); });
     }
-    if (!plan_.roots.empty()) group.run_and_wait([this] { RunFrom(plan_.roots[0]); });
+    if (!plan_.roots.empty()) group.run_and_wait(InOrder([this] { RunFrom(plan_.roots[0]); }, this));
+    ComesAfter(this);
   }
 
  private:
+  template <typename Fn>
+  void Spawn(Fn fn) {
+    group_->run(InOrder(fn, this));
+  }
+
   // Runs a step and then, on this thread, one of those that it made ready, and so on. No thread ever
   // waits here: whoever finishes the last tile of a step goes on with its successors.
   void RunFrom(int step) {
@@ -58,7 +80,7 @@ class Execution {
       const int64_t tiles = plan_.steps[static_cast<size_t>(step)].tiles;
       const int64_t helpers = std::min<int64_t>(tiles, threads_) - 1;
       for (int64_t i = 0; i < helpers; ++i) {
-        group_->run([this, step] {
+        Spawn([this, step] {
           if (RunTiles(step)) RunFrom(Finish(step));
         });
       }
@@ -85,7 +107,7 @@ class Execution {
     int next = -1;
     for (int successor : plan_.steps[static_cast<size_t>(step)].successors) {
       if (frame_.waiting(successor).fetch_sub(1, std::memory_order_acq_rel) != 1) continue;
-      if (next >= 0) group_->run([this, next] { RunFrom(next); });
+      if (next >= 0) Spawn([this, next] { RunFrom(next); });
       next = successor;
     }
     return next;
@@ -93,6 +115,7 @@ class Execution {
 
   void RunTile(int index, int64_t tile) {
     const RunLimits::Scope scope(limits_);
+    const InATile mark;
     if (limits_ != nullptr) limits_->Check();
     if (!frame_.tracing()) {
       Compute(index, tile);
@@ -111,7 +134,13 @@ class Execution {
     StepValues values(frame_, index);
     if (step.kernel) {
       const Scratch scratch(step.scratch_bytes);
-      step.kernel->Run(RunContext(frame_.inputs(index), frame_.outputs(index), scratch.data(), &values), tile);
+      try {
+        step.kernel->Run(RunContext(frame_.inputs(index), frame_.outputs(index), scratch.data(), &values),
+                         tile);
+      } catch (const Error& error) {
+        if (step.node == nullptr) throw;
+        RethrowAt(Describe(*step.node), error);
+      }
       return;
     }
     std::vector<Value> inputs;
@@ -137,8 +166,15 @@ class Execution {
 
 void Execute(Frame& frame, const PrepareContext::SubgraphMaker& make_subgraph) {
   Execution execution(frame, make_subgraph);
-  if (SerialScope::active()) execution.RunSerially();
-  else execution.RunInParallel();
+  if (SerialScope::active()) {
+    execution.RunSerially();
+  } else if (in_a_tile) {
+    // A thread that waits for a nested graph takes up steps of that graph alone: others may nest graphs too
+    // and its stack would grow with every one.
+    tbb::this_task_arena::isolate([&] { execution.RunInParallel(); });
+  } else {
+    execution.RunInParallel();
+  }
 }
 
 }  // namespace sluice

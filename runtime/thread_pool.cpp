@@ -10,6 +10,7 @@
 
 #include "kernels/onednn/threading.h"
 #include "kernels/parallel.h"
+#include "kernels/task_order.h"
 
 namespace sluice {
 namespace {
@@ -49,7 +50,11 @@ class Arena : public ThreadPool {
       : threads_(Allowed(threads)), arena_(threads, 1), observer_(arena_) {}
 
   int threads() const override { return threads_; }
-  void Run(const std::function<void()>& fn) const override { arena_.execute(fn); }
+  void Run(const std::function<void()>& fn) const override {
+    // Another thread may do it where the arena is full.
+    arena_.execute(InOrder([&fn] { fn(); }, &fn));
+    ComesAfter(&fn);
+  }
 
  private:
   // TBB starts no more threads than processors unless told to. The smallest of all such limits in a

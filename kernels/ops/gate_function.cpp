@@ -1,6 +1,7 @@
 #include "kernels/ops/gate_function.h"
 
 #include <cctype>
+#include <cmath>
 
 #include "sluice/error.h"
 

@@ -60,14 +60,14 @@ HWY_INLINE void InputLine(const V* x, V* y) {
   if constexpr (r == 1)
     y[0] = x[0];
   else
-    Multiply<kToomCook<4, r>.bt, r + 3, r + 3>(x, y);
+    Multiply<kToomCookBt<4, r>, r + 3, r + 3>(x, y);
 }
 template <int r>
 HWY_INLINE void OutputLine(const V* x, V* y) {
   if constexpr (r == 1)
     y[0] = x[0];
   else
-    Multiply<kToomCook<4, r>.at, 4, r + 3>(x, y);
+    Multiply<kToomCookAt<4, r>, 4, r + 3>(x, y);
 }
 
 template <int ry, int rx>

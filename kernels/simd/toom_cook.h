@@ -48,5 +48,10 @@ constexpr ToomCook<m, r> MakeToomCook() {
 
 template <int m, int r>
 inline constexpr ToomCook<m, r> kToomCook = MakeToomCook<m, r>();
+// Objects of their own: before version 16 clang takes no part of an object as a template argument.
+template <int m, int r>
+inline constexpr auto kToomCookBt = kToomCook<m, r>.bt;
+template <int m, int r>
+inline constexpr auto kToomCookAt = kToomCook<m, r>.at;
 
 }  // namespace sluice

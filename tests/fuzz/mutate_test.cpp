@@ -25,8 +25,11 @@ namespace fs = std::filesystem;
 constexpr unsigned kSecondsPerModel = 60;
 constexpr rlim_t kAddressSpace = rlim_t{6} << 30;
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kSanitized = true;  // their shadow memory is address space too
+// Their shadow memory is address space too.
+#if defined(__has_feature)
+constexpr bool kSanitized = __has_feature(address_sanitizer) || __has_feature(thread_sanitizer);
+#elif defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool kSanitized = true;
 #else
 constexpr bool kSanitized = false;
 #endif
@@ -52,7 +55,6 @@ void Try(const std::string& bytes) {
     session.Run(tools::NoiseInputs(session, 1));
   } catch (const Error& error) {
     if (std::string_view(error.what()).empty()) _exit(3);
-  } catch (const std::bad_alloc&) {
   }
 }
 

@@ -1,0 +1,31 @@
+// What the sanitizers do in programs built with SLUICE_SANITIZE. The environment (ASAN_OPTIONS and so on)
+// comes after and wins: UBSAN_OPTIONS=halt_on_error=0 lists all findings of a run.
+//
+// Nothing of Sluice's own is suppressed.
+
+#define SLUICE_SANITIZER_HOOK extern "C" __attribute__((visibility("default"), used)) const char*
+
+SLUICE_SANITIZER_HOOK __asan_default_options() {
+  // A tensor that is too large must be refused by us or by the allocator, as without sanitizers.
+  return "allocator_may_return_null=1:max_allocation_size_mb=6144:strict_init_order=1";
+}
+
+// 40 bytes for an observer of an arena that no thread has entered.
+SLUICE_SANITIZER_HOOK __lsan_default_suppressions() { return "leak:tbb::detail::r1::observe\n"; }
+
+SLUICE_SANITIZER_HOOK __ubsan_default_options() { return "halt_on_error=1:print_stacktrace=1"; }
+
+// Debian's TBB, oneDNN and OpenMP are not instrumented: what orders their accesses is not seen.
+// kernels/task_order.h says in what order TBB runs our tasks; what is left is memory of TBB's own. `race_top`
+// so that only accesses in its code count as its own, not what our tasks do.
+SLUICE_SANITIZER_HOOK __tsan_default_suppressions() {
+  return "race_top:tbb::detail\n"
+         "race:tbb::detail::d1::function_task*::finalize\n"
+         "race:tbb::detail::d1::start_for*::finalize\n"
+         "race:tbb::detail::d1::fold_tree\n"
+         "called_from_lib:libtbb.so\n"
+         "called_from_lib:libdnnl.so\n"
+         "called_from_lib:libgomp.so\n";
+}
+
+SLUICE_SANITIZER_HOOK __tsan_default_options() { return "halt_on_error=1:second_deadlock_stack=1"; }
