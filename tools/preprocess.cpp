@@ -60,14 +60,15 @@ bool ChannelsLast(const Shape& shape, const std::string& layout) {
 struct Transform {
   std::vector<double> mean;
   std::vector<double> scale;
-  // Plane c of the tensor is channel order[c] of the picture, for three channels.
-  int order[3] = {0, 1, 2};
+  bool reversed = false;
 
   Transform(const PictureOptions& options, size_t channels, DataType type)
       : mean(PerChannel(options.mean, 0, channels, "--mean")),
         scale(PerChannel(options.scale, IsFloat(type) ? 1.0 / 255 : 1, channels, "--scale")) {
-    if (options.color == "bgr") std::swap(order[0], order[2]);
+    reversed = options.color == "bgr";
   }
+  // Which channel of the picture plane `c` of the tensor is, for three channels.
+  size_t ChannelOf(size_t c) const { return reversed ? 2 - c : c; }
 };
 
 // Weights of ITU-R BT.601, as JPEG and OpenCV use them.
@@ -175,7 +176,7 @@ Tensor PictureToTensor(const Picture& original, const PictureOptions& options, c
     for (size_t i = 0; i < pixels; ++i) {
       const uint8_t* rgb = &picture.rgb[3 * i];
       for (size_t c = 0; c < planes; ++c) {
-        const double pixel = gray ? Gray(rgb) : rgb[transform.order[c]];
+        const double pixel = gray ? Gray(rgb) : rgb[transform.ChannelOf(c)];
         dst[last ? i * planes + c : c * pixels + i] = Rounded<T>((pixel - transform.mean[c]) * transform.scale[c]);
       }
     }
@@ -217,7 +218,7 @@ Picture TensorToPicture(const Tensor& tensor, const PictureOptions& options, con
         // NaN becomes 0.
         const auto byte = static_cast<uint8_t>(pixel > 0 ? std::min(pixel, 255.0) + 0.5 : 0);
         if (planes == 1) std::fill_n(&picture.rgb[3 * i], 3, byte);
-        else picture.rgb[3 * i + static_cast<size_t>(transform.order[c])] = byte;
+        else picture.rgb[3 * i + transform.ChannelOf(c)] = byte;
       }
     }
   });

@@ -17,7 +17,11 @@ namespace {
 // Of what is found in a file; a line of it may be long.
 constexpr size_t kMostShown = 60;
 
-std::string Quote(std::string_view text) { return "'" + Printable(text, kMostShown) + "'"; }
+std::string Quote(std::string_view text) {
+  std::string quoted = "'";
+  quoted += Printable(text, kMostShown);
+  return quoted += "'";
+}
 
 template <typename T>
 bool ParseWhole(std::string_view text, T& value) {
