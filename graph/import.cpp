@@ -1,5 +1,7 @@
 #include "graph/import.h"
 
+#include <google/protobuf/io/coded_stream.h>
+
 #include <algorithm>
 #include <filesystem>
 #include <set>
@@ -30,9 +32,19 @@ struct ModelReader {
   std::map<std::string, std::vector<std::string>> unknown;
 };
 
+// Functions whose nested graphs call functions nest deeper than the file does.
+constexpr int kMaxNesting = 64;
+
 class GraphReader {
  public:
-  GraphReader(ModelReader& model, GraphReader* outer) : model_(model), outer_(outer), graph_(std::make_unique<Graph>()) {}
+  GraphReader(ModelReader& model, GraphReader* outer)
+      : model_(model),
+        outer_(outer),
+        depth_(outer == nullptr ? 0 : outer->depth_ + 1),
+        graph_(std::make_unique<Graph>()) {
+    if (depth_ > kMaxNesting)
+      Fail("graphs are nested too deeply, expected at most " + std::to_string(kMaxNesting));
+  }
 
   void Read(const GraphProto& proto, const std::shared_ptr<const OpsetMap>& opsets) {
     graph_->name = proto.name();
@@ -257,6 +269,7 @@ class GraphReader {
 
   ModelReader& model_;
   GraphReader* outer_;
+  int depth_;
   std::unique_ptr<Graph> graph_;
   std::map<std::string, const sluice_onnx::ValueInfoProto*> types_;
   std::map<std::string, ValueId> names_;
@@ -278,13 +291,21 @@ void FailForUnknown(const std::map<std::string, std::vector<std::string>>& unkno
   throw Error(ErrorCode::kUnsupported, text);
 }
 
+bool Parse(const std::string& bytes, ModelProto& proto) {
+  if (bytes.size() > INT32_MAX) return false;
+  google::protobuf::io::CodedInputStream input(reinterpret_cast<const uint8_t*>(bytes.data()),
+                                               static_cast<int>(bytes.size()));
+  // A nested graph is three messages deeper: node, attribute, graph. 100, protobuf's own limit, is for the rest.
+  input.SetRecursionLimit(3 * kMaxNesting + 100);
+  return proto.ParseFromCodedStream(&input) && input.ConsumedEntireMessage();
+}
+
 std::unique_ptr<Graph> Import(std::span<const std::byte> bytes, std::shared_ptr<const void> owner,
                               std::optional<std::string> folder) {
   if (bytes.empty()) throw Error(ErrorCode::kInvalidModel, "not a valid ONNX file: it is empty");
   const Skeleton skeleton = SkeletonOf(bytes);
   ModelProto proto;
-  if (skeleton.model.size() > INT32_MAX ||
-      !proto.ParseFromArray(skeleton.model.data(), static_cast<int>(skeleton.model.size()))) {
+  if (!Parse(skeleton.model, proto)) {
     throw Error(ErrorCode::kInvalidModel, "not a valid ONNX file: the message does not parse");
   }
   if (!proto.has_graph()) throw Error(ErrorCode::kInvalidModel, "not a valid ONNX file: it has no graph");

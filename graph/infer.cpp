@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "graph/operator.h"
+#include "graph/place.h"
 #include "sluice/error.h"
 
 namespace sluice {
@@ -184,10 +185,7 @@ std::vector<ValueType> InferNode(const Node& node, std::vector<const ValueType*>
   try {
     node.op->infer(ctx);
   } catch (const Error& error) {
-    // Dims and attributes do not know their node.
-    const std::string place = Describe(node);
-    if (std::string_view(error.what()).starts_with(place)) throw;
-    throw Error(error.code(), place + ": " + error.what());
+    RethrowAt(Describe(node), error);  // dims and attributes do not know their node
   }
   return ctx.outputs();
 }

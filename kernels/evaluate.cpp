@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "graph/infer.h"
+#include "graph/place.h"
 #include "kernels/parallel.h"
 #include "kernels/reorder.h"
 #include "kernels/scratch.h"
@@ -165,7 +166,11 @@ class Evaluation : public RunContext::Dynamic {
 
 std::vector<Value> Evaluate(const Node& node, std::span<const Value> inputs,
                             const PrepareContext::SubgraphMaker& make_subgraph) {
-  return Evaluation(node, inputs, make_subgraph).Run();
+  try {
+    return Evaluation(node, inputs, make_subgraph).Run();
+  } catch (const Error& error) {
+    RethrowAt(Describe(node), error);
+  }
 }
 
 std::vector<Value> EvaluateWith(size_t candidate, const Node& node, std::span<const Value> inputs,

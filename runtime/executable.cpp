@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "runtime/executor.h"
+#include "runtime/run_limits.h"
 #include "runtime/step_profile.h"
 #include "runtime/thread_pool.h"
 #include "sluice/error.h"
@@ -147,6 +148,8 @@ void Executable::WithPlan(std::span<const InputType> inputs,
 }
 
 std::vector<Value> Executable::Run(std::span<const Value> inputs) const {
+  // A loop's body may have no steps that would look.
+  if (const RunLimits* limits = RunLimits::Current()) limits->Check();
   std::vector<InputType> types;
   types.reserve(inputs.size());
   for (const Value& input : inputs) types.push_back(TypeOf(input));

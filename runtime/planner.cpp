@@ -36,6 +36,20 @@ bool HasBytes(const ValueType& type) { return type.IsConcrete() && type.dtype !=
 
 TensorDesc PlainDesc(const ValueType& type) { return {type.dtype, *ToShape(type.shape)}; }
 
+// Whether how long the node runs does not follow from sizes: a loop, or one in its nested graphs. Not for
+// loading, where no deadline holds.
+bool IsUnbounded(const Node& node) {
+  if (node.op_type == "Loop") return true;
+  for (const auto& [name, attribute] : node.attrs.all()) {
+    const auto* nested = std::get_if<std::shared_ptr<Graph>>(&attribute);
+    if (nested == nullptr) continue;
+    for (NodeId id : (*nested)->TopologicalOrder()) {
+      if (IsUnbounded((*nested)->node(id))) return true;
+    }
+  }
+  return false;
+}
+
 class Planner {
  public:
   Planner(const Graph& graph, const PrepareContext::SubgraphMaker& make_subgraph,
@@ -222,7 +236,7 @@ class Planner {
         output_bytes += PlainDesc(KnownOf(id).type).byte_size();
       }
     }
-    if (output_bytes > std::max(kMaxFoldedBytes, input_bytes)) return false;
+    if (output_bytes > std::max(kMaxFoldedBytes, input_bytes) || IsUnbounded(node)) return false;
     std::vector<Value> results = Evaluate(node, values, make_subgraph_);
     for (size_t i = 0; i < node.outputs.size(); ++i) {
       if (node.outputs[i] != ValueId::kNone && !results[i].is_tensor()) return false;

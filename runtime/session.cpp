@@ -1,6 +1,8 @@
 #include "sluice/session.h"
 
 #include <algorithm>
+#include <new>
+#include <stdexcept>
 
 #include "graph/import.h"
 #include "graph/infer.h"
@@ -55,7 +57,7 @@ void ForgetComputedTypes(Graph& graph) {
 void OverrideInputShapes(Graph& graph, const std::map<std::string, Shape>& shapes) {
   for (const auto& [name, shape] : shapes) {
     const auto input = std::find_if(graph.inputs.begin(), graph.inputs.end(),
-                                    [&](ValueId id) { return graph.value(id).name == name; });
+                                    [&, &name = name](ValueId id) { return graph.value(id).name == name; });
     if (input == graph.inputs.end()) {
       throw Error(ErrorCode::kInvalidArgument,
                   "shape given for input '" + name + "', which the model does not have");
@@ -120,6 +122,22 @@ void CheckInput(const ValueInfo& info, const Value& value) {
     expected.push_back(info.shape[i] >= 0 ? Dim(info.shape[i]) : Dim::Symbol(info.dim_names[i]));
   }
   fail("expected shape " + ToString(expected) + ", found " + ToString(tensor.shape()));
+}
+
+// Lets nothing but Error out: what the standard library throws comes from sizes in the model or the inputs.
+template <typename Fn>
+auto OnlyErrors(Fn fn) {
+  try {
+    return fn();
+  } catch (const Error&) {
+    throw;
+  } catch (const std::bad_alloc&) {
+    throw Error(ErrorCode::kOutOfMemory, "out of memory");
+  } catch (const std::length_error&) {
+    throw Error(ErrorCode::kOutOfMemory, "a size is larger than memory can be");
+  } catch (const std::exception& error) {
+    throw Error(ErrorCode::kInternal, error.what());
+  }
 }
 
 }  // namespace
@@ -288,7 +306,7 @@ Session::~Session() = default;
 
 Session Session::Load(const std::string& path, const SessionOptions& options) {
   try {
-    return Session(std::make_unique<Impl>(ImportOnnx(path), options));
+    return OnlyErrors([&] { return Session(std::make_unique<Impl>(ImportOnnx(path), options)); });
   } catch (const Error& error) {
     if (std::string_view(error.what()).find(path) != std::string_view::npos) throw;
     throw Error(error.code(), path + ": " + error.what());
@@ -296,7 +314,8 @@ Session Session::Load(const std::string& path, const SessionOptions& options) {
 }
 
 Session Session::LoadBytes(std::span<const std::byte> model, const SessionOptions& options) {
-  return Session(std::make_unique<Impl>(ImportOnnxBytes(model, nullptr), options));
+  return OnlyErrors(
+      [&] { return Session(std::make_unique<Impl>(ImportOnnxBytes(model, nullptr), options)); });
 }
 
 const std::vector<ValueInfo>& Session::inputs() const { return impl_->inputs(); }
@@ -306,11 +325,11 @@ int Session::threads() const { return impl_->pool().threads(); }
 
 NamedValues Session::Run(const NamedValues& inputs, std::span<const std::string> outputs,
                          const RunOptions& options) const {
-  return impl_->Run(inputs, outputs, options);
+  return OnlyErrors([&] { return impl_->Run(inputs, outputs, options); });
 }
 
 PlanInfo Session::Prepare(const std::map<std::string, Shape>& input_shapes) const {
-  return impl_->Prepare(input_shapes);
+  return OnlyErrors([&] { return impl_->Prepare(input_shapes); });
 }
 
 CacheInfo Session::cache() const { return impl_->cache(); }

@@ -60,7 +60,9 @@ class NestedKernel : public Kernel {
   void Count(int64_t& bytes, const Value& value) const {
     if (!value.is_tensor())
       throw Error(ErrorCode::kInvalidArgument, place_ + ": a collected output is no tensor");
-    if (__builtin_add_overflow(bytes, value.tensor().byte_size(), &bytes)) bytes = INT64_MAX;
+    // Tensors without elements take memory too.
+    constexpr int64_t kTensorBytes = 256;
+    if (__builtin_add_overflow(bytes, value.tensor().byte_size() + kTensorBytes, &bytes)) bytes = INT64_MAX;
     CheckMemory(bytes);
   }
   // No iterations: a tensor without elements of the stated rank.

@@ -76,7 +76,9 @@ std::vector<int64_t> TransposedSizes(const Attributes& attrs, Window& w, const s
       continue;
     }
     int64_t grown = 0;
-    if (__builtin_mul_overflow(in[i], w.strides[i], &grown)) Fail("the output is too large");
+    // Far from where the sums below overflow.
+    if (__builtin_mul_overflow(in[i], w.strides[i], &grown) || grown > INT64_MAX / 4)
+      Fail("the output is too large");
     if (!wanted.empty()) {
       if (wanted[i] < 0) Fail("output_shape has the value " + std::to_string(wanted[i]));
       PadsForOutput(w, i, in[i], extra[i], wanted[i]);

@@ -132,7 +132,7 @@ class RecurrentKernel : public Kernel {
 
   void Lay(Work& s, Sum* base) const {
     const auto take = [&](int64_t elems) {
-      Sum* part = base + s.elems;
+      Sum* part = base == nullptr ? nullptr : base + s.elems;
       s.elems += (elems + kPanelWidth<Sum> - 1) / kPanelWidth<Sum> * kPanelWidth<Sum>;
       return part;
     };

@@ -174,7 +174,7 @@ class ReverseSequenceKernel : public Kernel {
     const Shape& src = ctx.shape(0);
     time_axis_ = ctx.attrs().Int("time_axis", 0);
     const int64_t batch_axis = ctx.attrs().Int("batch_axis", 1);
-    if (src.size() < 2 || time_axis_ + batch_axis != 1 || time_axis_ * batch_axis != 0) {
+    if (src.size() < 2 || std::min(time_axis_, batch_axis) != 0 || std::max(time_axis_, batch_axis) != 1) {
       ctx.Fail("batch_axis " + std::to_string(batch_axis) + " and time_axis " + std::to_string(time_axis_) +
                " are not 0 and 1 of a rank of at least 2");
     }

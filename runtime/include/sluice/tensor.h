@@ -18,9 +18,8 @@ using Shape = std::vector<int64_t>;
 // the product does not fit in int64_t.
 int64_t NumElements(std::span<const int64_t> shape);
 
-// Throws Error{kOutOfMemory} for more bytes than the machine or the process's control group has memory,
-// and for large blocks (256 MiB) that the system has not free: systems that overcommit would grant them
-// and end the process later.
+// Throws Error{kOutOfMemory} for more bytes than the machine has memory: systems that overcommit would
+// grant them and end the process later.
 void CheckMemory(int64_t bytes);
 
 // "[1, 3, 416, 416]".
