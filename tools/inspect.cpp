@@ -108,8 +108,12 @@ void PrintFusions(const Session& session) {
   }
 }
 
+// Of the plan that PrintPlan made.
 void PrintKernels(const Session& session) {
-  session.Run(NoiseInputs(session, 1));
+  if (session.profile().empty()) {
+    fmt::print("kernels     none: there is no plan without sizes; --shape sets them\n");
+    return;
+  }
   std::vector<std::vector<std::string>> rows = {{"step", "operator", "kernel", "tiles", "inputs", "output"}};
   for (const StepProfile& step : session.profile()) {
     rows.push_back({step.node, step.op, step.kernel, std::to_string(step.tiles),
@@ -147,7 +151,7 @@ Verb AddInspect(CLI::App& app) {
   auto options = std::make_shared<Options>();
   AddModelOption(*verb, options->model);
   verb->add_flag("--fusions", options->fusions, "What every pass rewrote (+) or almost did (-), and why not");
-  verb->add_flag("--kernels", options->kernels, "The kernel of every step (runs the model once on noise)");
+  verb->add_flag("--kernels", options->kernels, "The kernel of every step, for the sizes declared or set by --shape");
   AddThreadsOption(*verb, options->model);
   AddShapeOption(*verb, options->model);
   AddPassOptions(*verb, options->model);
