@@ -3,6 +3,7 @@
 #include <array>
 
 #include "kernels/dispatch.h"
+#include "kernels/simd/post_ops.h"
 
 namespace sluice {
 namespace {
@@ -136,10 +137,32 @@ PostOpRunner::Piece PostOpRunner::Block(int64_t n, int64_t c, int64_t channels, 
           .ld = ld, .axis = 1};
 }
 
+// Floats in vectors, if the operand is none or floats that are one number or side by side in every row.
+bool PostOpRunner::ApplyVectors(const RunContext& ctx, const Step& step, float* values, const Piece& piece) const {
+  if (step.op.operand < 0) {
+    const bool dense = piece.ld == piece.cols;
+    for (int64_t r = 0; r < (dense ? 1 : piece.rows); ++r) {
+      float* row = values + r * piece.ld;
+      MapFloats(step.op, row, dense ? piece.rows * piece.cols : piece.cols, row);
+    }
+    return true;
+  }
+  const int64_t stride = piece.axis < step.strides.size() ? step.strides[piece.axis] : 0;
+  if (step.dtype != DataType::kFloat || stride > 1) return false;
+  for (int64_t r = 0; r < piece.rows; ++r) {
+    const float* operand = ctx.in<float>(step.op.operand) + OperandIndex(step, piece.begin + r * piece.row_step);
+    CombineFloats(step.op.kind, values + r * piece.ld, operand, stride == 0 ? 1 : piece.cols, piece.cols);
+  }
+  return true;
+}
+
 template <typename Sum>
 void PostOpRunner::Apply(const RunContext& ctx, Sum* values, const Piece& piece) const {
   std::array<Sum, kRun> operand;
   for (const Step& step : steps_) {
+    if constexpr (std::is_same_v<Sum, float>) {
+      if (ApplyVectors(ctx, step, values, piece)) continue;
+    }
     if (step.op.operand < 0) {
       for (int64_t r = 0; r < piece.rows; ++r) Unary(step.op, values + r * piece.ld, piece.cols);
       continue;

@@ -6,8 +6,8 @@
 
 namespace sluice {
 
-// Applies a node's post-ops, or those from some index on, to values that a kernel has just computed: the
-// portable way, for what the kernel's library cannot fuse. Operands are read row-major, as they arrive
+// Applies a node's post-ops, or those from some index on, to values that a kernel has just computed, floats with
+// vectors where their operands allow: for what the kernel's library cannot fuse. Operands are read row-major, as they arrive
 // unless the kernel asks for another layout.
 class PostOpRunner {
  public:
@@ -41,6 +41,7 @@ class PostOpRunner {
     std::vector<int64_t> strides;  // of the operand along the output's axes; 0 where it broadcasts
   };
   int64_t OperandIndex(const Step& step, int64_t position) const;
+  bool ApplyVectors(const RunContext& ctx, const Step& step, float* values, const Piece& piece) const;
 
   Shape shape_;
   std::vector<Step> steps_;

@@ -1,9 +1,7 @@
 #include <algorithm>
 
-#include "kernels/ops/elementwise.h"
+#include "kernels/ops/float_map.h"
 #include "kernels/ops/params.h"
-#include "kernels/parallel.h"
-#include "kernels/simd/vector_ops.h"
 
 // Activations: functions of one number with attributes. Of the opset 1 versions `consumed_inputs` means
 // nothing.
@@ -144,6 +142,7 @@ struct HardSwish : NoAttributes {
   T operator()(T x) const {
     return x * std::max(T(0), std::min(T(1), x / T(6) + T(0.5)));
   }
+  float alpha = 1.0f / 6, beta = 0.5f;  // of the post-op
 };
 
 // x sigmoid(alpha x)
@@ -202,59 +201,21 @@ struct Shrink {
   float bias, lambd;
 };
 
-// Floats in vectors, in any layout without padding. `kKind` with the attributes alpha and beta of `Functor`.
-template <VectorOp::Kind kKind, typename Functor>
-class VectorKernel : public Kernel {
- public:
-  std::string name() const override { return "vectors"; }
-  void Prepare(PrepareContext& ctx) override {
-    if (ctx.dtype(0) != DataType::kFloat) ctx.Decline("not float");
-    TensorDesc desc = ctx.input(0);
-    if (desc.layout != Layout::kPlain && desc.shape[1] % BlockOf(desc.layout) != 0) desc.layout = Layout::kPlain;
-    ctx.SetInputLayout(0, desc.layout);
-    ctx.SetOutputLayout(0, desc.layout);
-    ctx.AllowInPlace(0, 0);
-    elems_ = desc.num_elements();
-    tiles_ = PiecesOf(elems_, kTileElems);
-    op_.kind = kKind;
-    if constexpr (requires(const Functor f) { f.alpha; }) op_.alpha = Functor(ctx).alpha;
-  }
-  int64_t tiles() const override { return tiles_; }
-  void Run(const RunContext& ctx, int64_t tile) const override {
-    const Range range = PieceOf(elems_, tiles_, tile);
-    ApplyVectorOp(op_, ctx.in<float>(0) + range.begin, range.end - range.begin, ctx.out<float>(0) + range.begin);
-  }
-
- private:
-  // About 10 us at the speed of memory.
-  static constexpr int64_t kTileElems = 32 * 1024;
-
-  VectorOp op_;
-  int64_t elems_ = 0, tiles_ = 1;
-};
-
-template <VectorOp::Kind kKind, typename Functor, typename Types>
-Operator VectorOperator(std::string_view name, std::vector<int> versions, std::string_view types) {
-  Operator op = UnaryOperator<Functor, Types>(name, std::move(versions), types);
-  op.kernels.insert(op.kernels.begin(), &Make<VectorKernel<kKind, Functor>>);
-  return op;
-}
-
 constexpr std::string_view kFloats = "float, double, float16, bfloat16";
 
 const Definition kDefinitions[] = {
-    Definition(VectorOperator<VectorOp::Kind::kLeakyRelu, LeakyRelu, FloatTypes>("LeakyRelu", {1, 6, 16}, kFloats)),
-    Definition(VectorOperator<VectorOp::Kind::kRelu, Relu, NumericTypes>("Relu", {1, 6, 13, 14}, "T")),
-    Definition(VectorOperator<VectorOp::Kind::kElu, Elu, FloatTypes>("Elu", {1, 6, 22}, kFloats)),
+    Definition(FloatMapOperator<PostOp::Kind::kLeakyRelu, LeakyRelu, FloatTypes>("LeakyRelu", {1, 6, 16}, kFloats)),
+    Definition(FloatMapOperator<PostOp::Kind::kRelu, Relu, NumericTypes>("Relu", {1, 6, 13, 14}, "T")),
+    Definition(FloatMapOperator<PostOp::Kind::kElu, Elu, FloatTypes>("Elu", {1, 6, 22}, kFloats)),
     Definition(UnaryOperator<Celu, FloatTypes>("Celu", {12, 28}, kFloats)),
     Definition(UnaryOperator<Selu, FloatTypes>("Selu", {1, 6, 22}, kFloats)),
     Definition(UnaryOperator<ThresholdedRelu, FloatTypes>("ThresholdedRelu", {1, 10, 22}, kFloats)),
     Definition(UnaryOperator<Softplus, FloatTypes>("Softplus", {1, 22}, kFloats)),
     Definition(UnaryOperator<Softsign, FloatTypes>("Softsign", {1, 22}, kFloats)),
-    Definition(VectorOperator<VectorOp::Kind::kSigmoid, Sigmoid, FloatTypes>("Sigmoid", {1, 6, 13}, kFloats)),
-    Definition(UnaryOperator<HardSigmoid, FloatTypes>("HardSigmoid", {1, 6, 22}, kFloats)),
-    Definition(UnaryOperator<HardSwish, FloatTypes>("HardSwish", {14, 22}, kFloats)),
-    Definition(VectorOperator<VectorOp::Kind::kSilu, Swish, FloatTypes>("Swish", {24}, kFloats)),
+    Definition(FloatMapOperator<PostOp::Kind::kSigmoid, Sigmoid, FloatTypes>("Sigmoid", {1, 6, 13}, kFloats)),
+    Definition(FloatMapOperator<PostOp::Kind::kHardSigmoid, HardSigmoid, FloatTypes>("HardSigmoid", {1, 6, 22}, kFloats)),
+    Definition(FloatMapOperator<PostOp::Kind::kHardSwish, HardSwish, FloatTypes>("HardSwish", {14, 22}, kFloats)),
+    Definition(FloatMapOperator<PostOp::Kind::kSilu, Swish, FloatTypes>("Swish", {24}, kFloats)),
     Definition(Operator{.name = "SwiGLU",
                         .versions = {28},
                         .min_inputs = 2,
@@ -266,8 +227,8 @@ const Definition kDefinitions[] = {
                             },
                         .kernels = {&Make<ElementwiseKernel<SwiGlu, FloatTypes, 2>>},
                         .types = kFloats}),
-    Definition(UnaryOperator<Mish, FloatTypes>("Mish", {18, 22}, kFloats)),
-    Definition(UnaryOperator<Gelu, FloatTypes>("Gelu", {20}, kFloats)),
+    Definition(FloatMapOperator<PostOp::Kind::kMish, Mish, FloatTypes>("Mish", {18, 22}, kFloats)),
+    Definition(FloatMapOperator<PostOp::Kind::kGeluErf, Gelu, FloatTypes>("Gelu", {20}, kFloats)),
     Definition(UnaryOperator<Shrink, NumericTypes>("Shrink", {9}, "T")),
 };
 

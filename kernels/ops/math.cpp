@@ -1,7 +1,7 @@
 #include <bit>
 #include <limits>
 
-#include "kernels/ops/elementwise.h"
+#include "kernels/ops/float_map.h"
 
 // Functions of one number without attributes: Abs, Neg, Sign, Ceil, Floor, Round, Sqrt, Reciprocal, Exp, Log,
 // Erf, the trigonometric and hyperbolic ones, IsNaN, Not, BitwiseNot. Integers wrap around.
@@ -127,7 +127,7 @@ const Definition kDefinitions[] = {
     Definition(UnaryOperator<Round, FloatTypes>("Round", {11, 22}, kFloats)),
     Definition(UnaryOperator<Sqrt, FloatTypes>("Sqrt", {1, 6, 13}, kFloats)),
     Definition(UnaryOperator<Reciprocal, FloatTypes>("Reciprocal", {1, 6, 13}, kFloats)),
-    Definition(UnaryOperator<Exp, FloatTypes>("Exp", {1, 6, 13}, kFloats)),
+    Definition(FloatMapOperator<PostOp::Kind::kExp, Exp, FloatTypes>("Exp", {1, 6, 13}, kFloats)),
     Definition(UnaryOperator<Log, FloatTypes>("Log", {1, 6, 13}, kFloats)),
     Definition(UnaryOperator<Sin, FloatTypes>("Sin", {7, 22}, kFloats)),
     Definition(UnaryOperator<Cos, FloatTypes>("Cos", {7, 22}, kFloats)),
@@ -137,7 +137,7 @@ const Definition kDefinitions[] = {
     Definition(UnaryOperator<Atan, FloatTypes>("Atan", {7, 22}, kFloats)),
     Definition(UnaryOperator<Sinh, FloatTypes>("Sinh", {9, 22}, kFloats)),
     Definition(UnaryOperator<Cosh, FloatTypes>("Cosh", {9, 22}, kFloats)),
-    Definition(UnaryOperator<Tanh, FloatTypes>("Tanh", {1, 6, 13}, kFloats)),
+    Definition(FloatMapOperator<PostOp::Kind::kTanh, Tanh, FloatTypes>("Tanh", {1, 6, 13}, kFloats)),
     Definition(UnaryOperator<Asinh, FloatTypes>("Asinh", {9, 22}, kFloats)),
     Definition(UnaryOperator<Acosh, FloatTypes>("Acosh", {9, 22}, kFloats)),
     Definition(UnaryOperator<Atanh, FloatTypes>("Atanh", {9, 22}, kFloats)),

@@ -17,6 +17,14 @@ namespace sluice {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
+// to[i] = values[i], i < n < Lanes(d). Nothing else is written, as BlendedStore may do.
+template <class D, class V>
+HWY_INLINE void StoreFirst(D d, V values, int64_t n, float* to) {
+  HWY_ALIGN float lanes[hn::MaxLanes(D())];
+  hn::Store(values, d, lanes);
+  for (int64_t i = 0; i < n; ++i) to[i] = lanes[i];
+}
+
 void MapOf(const PostOp& op, const float* src, int64_t n, float* dst) {
   const hn::ScalableTag<float> d;
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
@@ -25,7 +33,7 @@ void MapOf(const PostOp& op, const float* src, int64_t n, float* dst) {
     for (; i + lanes <= n; i += lanes) hn::StoreU(fn(hn::LoadU(d, src + i)), d, dst + i);
     if (i == n) return;
     const auto mask = hn::FirstN(d, static_cast<size_t>(n - i));
-    hn::BlendedStore(fn(LoadFirst(mask, d, src + i)), mask, d, dst + i);
+    StoreFirst(d, fn(LoadFirst(mask, d, src + i)), n - i, dst + i);
   });
 }
 
@@ -36,12 +44,13 @@ HWY_INLINE void CombineLine(float* x, const float* y, int64_t n, const Fn& fn) {
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
   const auto scalar = hn::Set(d, y[0]);
   int64_t i = 0;
-  for (; i + lanes <= n; i += lanes)
+  for (; i + lanes <= n; i += lanes) {
     hn::StoreU(fn(hn::LoadU(d, x + i), kScalar ? scalar : hn::LoadU(d, y + i)), d, x + i);
+  }
   if (i == n) return;
   const auto mask = hn::FirstN(d, static_cast<size_t>(n - i));
-  hn::BlendedStore(fn(LoadFirst(mask, d, x + i), kScalar ? scalar : LoadFirst(mask, d, y + i)), mask, d,
-                   x + i);
+  const auto rest = kScalar ? scalar : LoadFirst(mask, d, y + i);
+  StoreFirst(d, fn(LoadFirst(mask, d, x + i), rest), n - i, x + i);
 }
 
 template <class Fn>

@@ -9,19 +9,12 @@
 #include <hwy/contrib/math/math-inl.h>
 #include <hwy/highway.h>
 
+#include "kernels/simd/post_ops-inl.h"
 #include "kernels/simd/vector_ops.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace sluice {
 namespace HWY_NAMESPACE {
-
-template <class D, class V = hwy::HWY_NAMESPACE::Vec<D>>
-HWY_INLINE V SigmoidOf(D d, V x) {
-  namespace hn = hwy::HWY_NAMESPACE;
-  const V e = hn::Exp(d, hn::Neg(hn::Abs(x)));
-  const V one = hn::Set(d, 1.0f), share = hn::Div(one, hn::Add(one, e));
-  return hn::IfThenElse(hn::Ge(x, hn::Zero(d)), share, hn::Mul(e, share));
-}
 
 // Calls each(fn) once, where fn(x, y) is op's result for values x and, where op has one, operands y.
 template <class D, class Each>
@@ -33,7 +26,7 @@ HWY_INLINE void WithVectorOp(D d, const VectorOp& op, const Each& each) {
     case VectorOp::Kind::kRelu:
       return each([=](V x, V) HWY_ATTR { return hn::IfThenZeroElse(hn::Lt(x, zero), x); });
     case VectorOp::Kind::kLeakyRelu:
-      return each([=](V x, V) HWY_ATTR { return hn::IfThenElse(hn::Lt(x, zero), hn::Mul(x, a), x); });
+      return each([=](V x, V) HWY_ATTR { return Rectify(d, x, a); });
     case VectorOp::Kind::kClip:
       return each([=](V x, V) HWY_ATTR { return hn::Min(hn::Max(x, a), b); });
     case VectorOp::Kind::kLinear:
@@ -56,7 +49,7 @@ HWY_INLINE void WithVectorOp(D d, const VectorOp& op, const Each& each) {
     case VectorOp::Kind::kPRelu:
       return each([=](V x, V y) HWY_ATTR { return hn::IfThenElse(hn::Lt(x, zero), hn::Mul(x, y), x); });
     case VectorOp::Kind::kTanh:
-      return each([=](V x, V) HWY_ATTR { return hn::Tanh(d, x); });
+      return each([=](V x, V) HWY_ATTR { return TanhOf(d, x); });
     case VectorOp::Kind::kAdd:
       return each([=](V x, V y) HWY_ATTR { return hn::Add(x, y); });
     case VectorOp::Kind::kMul:

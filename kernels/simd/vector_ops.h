@@ -30,7 +30,4 @@ struct VectorOp {
   bool by_channel = false;
 };
 
-// dst[i] = op(src[i]) of an op without operand. dst may be src.
-void ApplyVectorOp(const VectorOp& op, const float* src, int64_t n, float* dst);
-
 }  // namespace sluice
