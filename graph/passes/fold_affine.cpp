@@ -165,8 +165,11 @@ void Linear::ScaleInputs(const Affine& affine) {
 }
 
 void Linear::Store(Graph& graph, const PassContext& ctx, NodeId id) const {
-  const std::string name = graph.value(graph.node(id).inputs[1]).name;
+  const ValueId old = graph.node(id).inputs[1];
+  const std::string name = graph.value(old).name;
   graph.SetInput(id, 1, graph.AddConstant(name, ConvertTensor(ctx, weights_, dtype_)));
+  // Not kept until the graph is compacted: weights are most of a model.
+  if (graph.value(old).users.empty() && !graph.IsOutput(old)) graph.value(old).constant = {};
   if (!takes_bias) return;
   SetOptionalInput(graph, id, 2,
                    graph.AddConstant(name + "/bias", FloatTensor(ctx, dtype_, {outputs}, bias_)));
@@ -195,7 +198,7 @@ class Folding {
     linear->ScaleOutputs(*affine);
     ctx_.Applied(graph_, node, "folded into the weights of " + Describe(target, graph_.value(*x).name));
     linear->Store(graph_, ctx_, producer);
-    Bypass(graph_, id, *x);
+    Absorb(graph_, id, *x);
     return true;
   }
 

@@ -70,7 +70,7 @@ class Fuser {
     node.post_ops.insert(node.post_ops.end(), found->ops.begin(), found->ops.end());
     const NodeId last = graph_.value(found->result).producer;
     Note(id, last, first);
-    Bypass(graph_, last, x);
+    Absorb(graph_, last, x);
     return true;
   }
 
@@ -187,7 +187,7 @@ class Fuser {
     const size_t first = node.post_ops.size();
     node.post_ops.insert(node.post_ops.end(), ops.begin(), ops.end());
     Note(id, user_id, first);
-    Bypass(graph_, user_id, node.outputs[0]);
+    Absorb(graph_, user_id, node.outputs[0]);
   }
 
   Graph& graph_;

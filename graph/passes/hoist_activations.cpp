@@ -60,7 +60,8 @@ bool Hoist(Graph& graph, NodeId id, PassContext& ctx) {
   for (const PostOp& op : found->ops) text += (text.empty() ? "" : " and ") + ToString(op);
   ctx.Applied(graph, graph.node(last), text + " moved over MaxPool and fused into " + place);
   target.post_ops.insert(target.post_ops.end(), found->ops.begin(), found->ops.end());
-  Bypass(graph, last, pooled);
+  graph.value(target.outputs[0]).name += "/activated";
+  Absorb(graph, last, pooled);
   return true;
 }
 

@@ -33,6 +33,13 @@ ValueId InputOf(const Node& node, size_t i) {
   return i < node.inputs.size() ? node.inputs[i] : ValueId::kNone;
 }
 
+std::string ResultName(const Graph& graph, const Node& node) {
+  for (ValueId output : node.outputs) {
+    if (output != ValueId::kNone) return graph.value(output).name;
+  }
+  return {};
+}
+
 bool OnlyFirstOutputUsed(const Graph& graph, const Node& node) {
   for (size_t i = 1; i < node.outputs.size(); ++i) {
     if (node.outputs[i] == ValueId::kNone) continue;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -21,6 +22,8 @@ NodeId ExclusiveProducer(const Graph& graph, ValueId value);
 
 // Input `i`, kNone where it is absent or fewer are given.
 ValueId InputOf(const Node& node, size_t i);
+// The name of the node's first output that is there.
+std::string ResultName(const Graph& graph, const Node& node);
 // Nobody uses the outputs behind the first.
 bool OnlyFirstOutputUsed(const Graph& graph, const Node& node);
 

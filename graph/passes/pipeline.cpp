@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <set>
 
+#include "graph/passes/match.h"
 #include "graph/passes/pass.h"
 #include "graph/passes/passes.h"
 #include "graph/verify.h"
@@ -22,8 +23,7 @@ void RunOn(Graph& graph, const Pass& pass, PassContext& ctx) {
 }  // namespace
 
 void PassContext::Applied(const Graph& graph, const Node& node, std::string text) {
-  const std::string fallback = node.outputs.empty() ? "" : graph.value(node.outputs[0]).name;
-  notes.push_back({std::string(pass), Describe(node, fallback), std::move(text), true});
+  notes.push_back({std::string(pass), Describe(node, ResultName(graph, node)), std::move(text), true});
 }
 
 void PassContext::Kept(const Graph& graph, const Node& node, std::string text) {

@@ -89,6 +89,11 @@ void Bypass(Graph& graph, NodeId id, ValueId value) {
   RemoveUnused(graph, id);
 }
 
+void Absorb(Graph& graph, NodeId id, ValueId value) {
+  graph.value(value).name = graph.value(graph.node(id).outputs[0]).name;
+  Bypass(graph, id, value);
+}
+
 void RemoveUnused(Graph& graph, NodeId id) {
   std::vector<NodeId> doubtful = {id};
   while (!doubtful.empty()) {

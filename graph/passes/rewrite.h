@@ -31,6 +31,9 @@ ValueId AddOp(Graph& graph, Node node, std::string name);
 NodeId ReplaceNode(Graph& graph, NodeId old, Node node);
 // All uses of the first output of `id` read `value` instead, and the node goes.
 void Bypass(Graph& graph, NodeId id, ValueId value);
+// The same where `value` now holds what `id` computed: it takes over the name as well, so that values of the
+// same name are the same numbers before and after a pass.
+void Absorb(Graph& graph, NodeId id, ValueId value);
 // Removes `id` and what only it used, as far as nothing else is lost: producers whose outputs are all unused.
 void RemoveUnused(Graph& graph, NodeId id);
 // Sets input `i` of a node, growing its inputs with absent ones. Only for nodes without post-op operands and
