@@ -17,7 +17,10 @@ using sluice_onnx::GraphProto;
 using sluice_onnx::NodeProto;
 
 // Field numbers of onnx.proto.
-constexpr int kModelGraph = 7, kGraphInitializer = 5, kTensorRawData = 9;
+constexpr int kModelGraph = 7, kGraphInitializer = 5, kTensorRawData = 9, kTensorDoc = 12;
+// Elements within the model begin at a multiple of this, so that readers that map the file need not copy them. Not
+// those of small constants, where it would be a good part of the file.
+constexpr int64_t kRawAlignment = 64, kAlignedFromBytes = 1024;
 constexpr int64_t kMostBytes = (int64_t{1} << 31) - 1;
 // Readers that map files want pages.
 constexpr int64_t kExternalAlignment = 4096;
@@ -167,15 +170,23 @@ class GraphWriter {
   std::vector<std::string> value_names_;
 };
 
-// Outputs must differ from one another and from inputs for all readers to take them.
-void SeparateOutputs(Graph& graph) {
-  GraphBuilder build(graph, graph.opsets.count("") ? graph.opsets[""] : 1);
+// Outputs must differ from one another and from inputs for all readers to take them, in nested graphs too.
+void SeparateOutputs(Graph& graph, int64_t opset) {
+  for (size_t i = 0; i < graph.num_node_ids(); ++i) {
+    if (!graph.alive(static_cast<NodeId>(i))) continue;
+    for (const auto& [name, attribute] : graph.node(static_cast<NodeId>(i)).attrs.all()) {
+      if (const auto* nested = std::get_if<std::shared_ptr<Graph>>(&attribute)) SeparateOutputs(**nested, opset);
+    }
+  }
+  GraphBuilder build(graph, opset);
   std::set<ValueId> seen(graph.inputs.begin(), graph.inputs.end());
   for (ValueId& output : graph.outputs) {
     if (seen.insert(output).second && !graph.IsConstant(output)) continue;
-    const ValueType type = graph.value(output).type;
-    output = build.Op("Identity", {output});
-    graph.value(output).type = type;
+    const ValueId source = output;
+    output = build.Op("Identity", {source});
+    graph.value(output).type = graph.value(source).type;
+    // A constant may have any name; one that is an output has it for good.
+    if (graph.IsConstant(source)) std::swap(graph.value(output).name, graph.value(source).name);
   }
 }
 
@@ -200,8 +211,22 @@ void SetExternal(const ExportOptions& options, int64_t offset, int64_t size,
   }
 }
 
+// A text for people, of blanks, of so many bytes that what follows the message and `behind` lies well in the file,
+// where the message begins at `begin` after a head of its own.
+std::string Blanks(const std::string& message, const std::string& behind, int64_t begin, int64_t size) {
+  for (int64_t blanks = 0; blanks < kRawAlignment; ++blanks) {
+    // With tag and length, two bytes.
+    const int64_t text = static_cast<int64_t>(message.size() + behind.size()) + (blanks > 0 ? blanks + 2 : 0);
+    const auto head = static_cast<int64_t>(FieldHead(kGraphInitializer, text + size).size());
+    if ((begin + head + text) % kRawAlignment != 0) continue;
+    return blanks == 0 ? "" : FieldHead(kTensorDoc, blanks) + std::string(static_cast<size_t>(blanks), ' ');
+  }
+  return {};
+}
+
+// `begin` is where the first of them is in the file.
 std::vector<Piece> MakePieces(const std::vector<std::pair<std::string, Tensor>>& constants,
-                              const ExportOptions& options) {
+                              const ExportOptions& options, int64_t begin) {
   std::vector<Piece> pieces;
   int64_t external_end = 0;
   for (const auto& [name, tensor] : constants) {
@@ -220,11 +245,14 @@ std::vector<Piece> MakePieces(const std::vector<std::pair<std::string, Tensor>>&
     std::string message = proto.SerializeAsString();
     int64_t total = static_cast<int64_t>(message.size());
     if (bulk && !piece.external) {
-      message += FieldHead(kTensorRawData, size);
+      const std::string behind = FieldHead(kTensorRawData, size);
+      if (size >= kAlignedFromBytes) message += Blanks(message, behind, begin, size);
+      message += behind;
       total = static_cast<int64_t>(message.size()) + size;
       piece.tensor = tensor;
     }
     piece.head = FieldHead(kGraphInitializer, total) + message;
+    begin += static_cast<int64_t>(piece.head.size()) + (piece.external ? 0 : size);
     pieces.push_back(std::move(piece));
   }
   return pieces;
@@ -235,15 +263,22 @@ void Put(const ByteSink& sink, const Tensor& tensor) {
   sink({static_cast<const std::byte*>(tensor.data()), static_cast<size_t>(tensor.byte_size())});
 }
 
-std::string ModelBytes(const Graph& graph) {
-  sluice_onnx::ModelProto model;
-  // 8 is what runtimes of the last years read; newer opsets ask for more.
+// The version of the format that came with the opset, so that readers as old as the opset take the model: nothing
+// else here needs a newer one. 4 is the first where constants are no inputs.
+int64_t IrVersionFor(const Graph& graph) {
+  static constexpr std::pair<int64_t, int64_t> kFirstOpsets[] = {{23, 11}, {21, 10}, {19, 9}, {15, 8},
+                                                                 {12, 7},  {11, 6},  {10, 5}};
   const auto opset = graph.opsets.find("");
   const int64_t newest = opset == graph.opsets.end() ? 1 : opset->second;
-  model.set_ir_version(std::max<int64_t>(graph.ir_version, newest >= 23   ? 11
-                                                           : newest >= 21 ? 10
-                                                           : newest >= 19 ? 9
-                                                                          : 8));
+  for (const auto& [first, version] : kFirstOpsets) {
+    if (newest >= first) return version;
+  }
+  return 4;
+}
+
+std::string ModelBytes(const Graph& graph) {
+  sluice_onnx::ModelProto model;
+  model.set_ir_version(IrVersionFor(graph));
   model.set_producer_name("sluice");
   model.set_doc_string(graph.doc);
   for (const auto& [domain, version] : graph.opsets) {
@@ -263,21 +298,31 @@ std::string ModelBytes(const Graph& graph) {
 
 void ExportOnnx(const Graph& source, const ByteSink& sink, const ExportOptions& options) {
   const std::unique_ptr<Graph> graph = source.Clone();
-  UnfusePostOps(*graph);
-  SeparateOutputs(*graph);
+  const auto stated = graph->opsets.find("");
+  const int64_t opset = stated == graph->opsets.end() ? 1 : stated->second;
+  UnfusePostOps(*graph, opset);
+  SeparateOutputs(*graph, opset);
   Names names;
   GraphWriter writer(*graph, graph->opsets, names);
   GraphProto proto;
   writer.Write({}, &proto);
-  const std::vector<Piece> pieces = MakePieces(writer.Constants(), options);
-
+  const auto constants = writer.Constants();
   const std::string model = ModelBytes(*graph), nodes = proto.SerializeAsString();
-  int64_t size = static_cast<int64_t>(nodes.size());
-  for (const Piece& piece : pieces) {
-    size += static_cast<int64_t>(piece.head.size());
-    if (!piece.external && !piece.tensor.empty()) size += piece.tensor.byte_size();
+  std::vector<Piece> pieces;
+  std::string head;
+  int64_t size = 0;
+  // Where constants begin depends on their size, by the length of that number; it settles at once or nearly so.
+  for (int i = 0; i < 3; ++i) {
+    const size_t assumed = head.size();
+    pieces = MakePieces(constants, options, static_cast<int64_t>(model.size() + assumed + nodes.size()));
+    size = static_cast<int64_t>(nodes.size());
+    for (const Piece& piece : pieces) {
+      size += static_cast<int64_t>(piece.head.size());
+      if (!piece.external && !piece.tensor.empty()) size += piece.tensor.byte_size();
+    }
+    head = FieldHead(kModelGraph, size);
+    if (head.size() == assumed) break;
   }
-  const std::string head = FieldHead(kModelGraph, size);
   if (size + static_cast<int64_t>(model.size() + head.size()) > kMostBytes) {
     throw Error(ErrorCode::kInvalidArgument,
                 "the model takes " + std::to_string(size) +

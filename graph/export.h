@@ -23,14 +23,14 @@ struct ExportOptions {
 // Writes the graph as an ONNX model of the operators and versions that its nodes have; post-ops become nodes
 // of their own. Constants go from where they are to the sink, without a copy. Throws Error{kUnsupported} for
 // nodes whose version is not the one that the graph's opset selects, Error{kInvalidArgument} for models that
-// are too large; before anything is written.
+// are too large; before anything is written. Large constants lie aligned in the file.
 void ExportOnnx(const Graph& graph, const ByteSink& model, const ExportOptions& options = {});
 
 // The same as bytes, for small models.
 std::string ExportOnnxBytes(const Graph& graph);
 
-// Writes post-ops as standard nodes of the graph's opset after their node, nested graphs included.
-// Throws Error{kUnsupported} where the opset has no operators for one.
-void UnfusePostOps(Graph& graph);
+// Writes post-ops as standard nodes of `opset` after their node, nested graphs included; the graph's own opset
+// stays. Throws Error{kUnsupported} where the opset has no operators for one.
+void UnfusePostOps(Graph& graph, int64_t opset);
 
 }  // namespace sluice

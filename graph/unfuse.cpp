@@ -1,4 +1,5 @@
 #include <cmath>
+#include <map>
 #include <utility>
 
 #include "graph/builder.h"
@@ -10,11 +11,33 @@ namespace {
 
 using Kind = PostOp::Kind;
 
+// A number of the type that the chain computes in. What is not float is cast from it, since the elements of
+// other types are out of reach here.
+ValueId Number(GraphBuilder& b, DataType type, const char* what, float value) {
+  const ValueId number = b.Scalar(what, value);
+  if (type == DataType::kFloat || type == DataType::kUndefined) return number;
+  return b.Op("Cast", {number}, {{"to", static_cast<int64_t>(type)}});
+}
+DataType TypeOf(GraphBuilder& b, ValueId x) { return b.graph().value(x).type.dtype; }
+
+ValueId Typed(GraphBuilder& b, ValueId x, ValueId result) {
+  b.graph().value(result).type = b.graph().value(x).type;
+  return result;
+}
 ValueId Times(GraphBuilder& b, ValueId x, float factor) {
-  return factor == 1.0f ? x : b.Op("Mul", {x, b.Scalar("factor", factor)});
+  if (factor == 1.0f) return x;
+  return Typed(b, x, b.Op("Mul", {x, Number(b, TypeOf(b, x), "factor", factor)}));
 }
 ValueId Plus(GraphBuilder& b, ValueId x, float term) {
-  return term == 0.0f ? x : b.Op("Add", {x, b.Scalar("term", term)});
+  if (term == 0.0f) return x;
+  return Typed(b, x, b.Op("Add", {x, Number(b, TypeOf(b, x), "term", term)}));
+}
+ValueId Clip(GraphBuilder& b, ValueId x, float low, float high) {
+  if (b.opset() < 11) return b.Clip(x, low, high);
+  const auto bound = [&](const char* what, float value) {
+    return std::isinf(value) ? ValueId::kNone : Number(b, TypeOf(b, x), what, value);
+  };
+  return b.Op("Clip", {x, bound("low", low), bound("high", high)});
 }
 // min(max(alpha * x + beta, 0), 1)
 ValueId HardSigmoid(GraphBuilder& b, ValueId x, const PostOp& op) {
@@ -25,13 +48,13 @@ ValueId Gelu(GraphBuilder& b, ValueId x, bool tanh) {
   if (b.opset() >= 20) return b.Op("Gelu", {x}, {{"approximate", std::string(tanh ? "tanh" : "none")}});
   const ValueId half = Times(b, x, 0.5f);
   if (!tanh) {
-    const ValueId erf = b.Op("Erf", {Times(b, x, static_cast<float>(std::sqrt(0.5)))});
+    const ValueId erf = Typed(b, x, b.Op("Erf", {Times(b, x, static_cast<float>(std::sqrt(0.5)))}));
     return b.Op("Mul", {half, Plus(b, erf, 1.0f)});
   }
-  const ValueId cube = b.Op("Mul", {b.Op("Mul", {x, x}), x});
-  const ValueId inner =
-      Times(b, b.Op("Add", {x, Times(b, cube, 0.044715f)}), static_cast<float>(std::sqrt(2 / M_PI)));
-  return b.Op("Mul", {half, Plus(b, b.Op("Tanh", {inner}), 1.0f)});
+  const ValueId cube = Typed(b, x, b.Op("Mul", {b.Op("Mul", {x, x}), x}));
+  const ValueId sum = Typed(b, x, b.Op("Add", {x, Times(b, cube, 0.044715f)}));
+  const ValueId inner = Times(b, sum, static_cast<float>(std::sqrt(2 / M_PI)));
+  return b.Op("Mul", {half, Plus(b, Typed(b, x, b.Op("Tanh", {inner})), 1.0f)});
 }
 
 ValueId Unfuse(GraphBuilder& b, ValueId x, const PostOp& op, ValueId operand) {
@@ -41,7 +64,7 @@ ValueId Unfuse(GraphBuilder& b, ValueId x, const PostOp& op, ValueId operand) {
     case Kind::kRelu:
       return b.Op("Relu", {x});
     case Kind::kClip:
-      return b.Clip(x, op.alpha, op.beta);
+      return Clip(b, x, op.alpha, op.beta);
     case Kind::kSigmoid:
       return b.Op("Sigmoid", {x});
     case Kind::kSilu:
@@ -80,11 +103,6 @@ ValueId Unfuse(GraphBuilder& b, ValueId x, const PostOp& op, ValueId operand) {
   return x;
 }
 
-int64_t OpsetOf(const Graph& graph, int64_t fallback) {
-  const auto found = graph.opsets.find("");
-  return found == graph.opsets.end() ? fallback : found->second;
-}
-
 void UnfuseGraph(Graph& graph, int64_t opset) {
   GraphBuilder b(graph, opset);
   const size_t count = graph.num_node_ids();
@@ -113,7 +131,7 @@ void UnfuseGraph(Graph& graph, int64_t opset) {
     }
     graph.node(id).inputs.resize(static_cast<size_t>(first_operand));
     ValueId x = first;
-    for (size_t j = 0; j < post_ops.size(); ++j) x = Unfuse(b, x, post_ops[j], operands[j]);
+    for (size_t j = 0; j < post_ops.size(); ++j) x = Typed(b, first, Unfuse(b, x, post_ops[j], operands[j]));
     const NodeId end = graph.value(x).producer;
     graph.SetOutput(end, 0, last);
   }
@@ -121,6 +139,10 @@ void UnfuseGraph(Graph& graph, int64_t opset) {
 
 }  // namespace
 
-void UnfusePostOps(Graph& graph) { UnfuseGraph(graph, OpsetOf(graph, 1)); }
+void UnfusePostOps(Graph& graph, int64_t opset) {
+  const std::map<std::string, int64_t> stated = graph.opsets;
+  UnfuseGraph(graph, opset);
+  graph.opsets = stated;
+}
 
 }  // namespace sluice

@@ -4,6 +4,7 @@
 #include <new>
 #include <stdexcept>
 
+#include "graph/edit/edits.h"
 #include "graph/import.h"
 #include "graph/infer.h"
 #include "graph/operator.h"
@@ -44,30 +45,6 @@ std::string ListNames(const std::vector<ValueInfo>& values) {
     text += (i ? ", '" : "'") + values[i].name + "'";
   if (values.size() > kMost) text += " and " + std::to_string(values.size() - kMost) + " more";
   return text;
-}
-
-// What the model states about values that are computed no longer holds once an input's size changes.
-void ForgetComputedTypes(Graph& graph) {
-  for (size_t i = 0; i < graph.num_values(); ++i) {
-    const auto id = static_cast<ValueId>(i);
-    if (graph.value(id).producer != NodeId::kNone) graph.value(id).type.has_shape = false;
-  }
-}
-
-void OverrideInputShapes(Graph& graph, const std::map<std::string, Shape>& shapes) {
-  for (const auto& [name, shape] : shapes) {
-    const auto input = std::find_if(graph.inputs.begin(), graph.inputs.end(),
-                                    [&, &name = name](ValueId id) { return graph.value(id).name == name; });
-    if (input == graph.inputs.end()) {
-      throw Error(ErrorCode::kInvalidArgument,
-                  "shape given for input '" + name + "', which the model does not have");
-    }
-    ValueType& type = graph.value(*input).type;
-    type.has_shape = true;
-    type.shape.clear();
-    for (int64_t size : shape) type.shape.push_back(size < 0 ? Dim() : Dim(size));
-  }
-  if (!shapes.empty()) ForgetComputedTypes(graph);
 }
 
 // Constants only; what fails here fails again, with its message, where the node is planned.
@@ -146,7 +123,7 @@ class Session::Impl {
  public:
   Impl(std::unique_ptr<Graph> graph, const SessionOptions& options)
       : pool_(PoolFor(options)), budget_(std::make_shared<CacheBudget>(options.max_plans, options.max_cached_bytes)) {
-    OverrideInputShapes(*graph, options.input_shapes);
+    SetInputShapes(*graph, options.input_shapes);
     for (ValueId id : graph->inputs) inputs_.push_back(InfoOf(graph->value(id)));
     // Passes may put other values in the place of outputs; the names stay.
     for (ValueId id : graph->outputs) outputs_.push_back(InfoOf(graph->value(id)));
@@ -195,7 +172,7 @@ class Session::Impl {
     const RunLimits* const stated = options.deadline || options.cancel != nullptr ? &limits : nullptr;
     pool_->Run([&] {
       const RunLimits::Scope scope(stated);
-      results = executable_->Run(values);
+      results = executable_->Run(values, options.observer);
     });
     NamedValues named;
     for (size_t i = 0; i < outputs_.size(); ++i) {

@@ -105,6 +105,25 @@ TEST(Export, PutsLargeConstantsInExternalData) {
   EXPECT_EQ(external, 2);
 }
 
+TEST(Export, AlignsLargeConstants) {
+  for (size_t name : {1, 2, 3, 30, 31, 60, 61, 62, 63, 64, 65, 200}) {
+    Graph graph;
+    GraphBuilder build(graph, 17);
+    std::vector<float> many(300 + name, 2.0f);
+    many[0] = 1234.5f;
+    graph.outputs = {build.Op("Identity", {build.Floats(std::string(name, 'n'), many)}),
+                     build.Op("Identity", {build.Floats("small", {1})}),
+                     build.Op("Identity", {build.Floats("b", many)})};
+    const std::string bytes = ExportOnnxBytes(graph);
+    const std::string wanted(reinterpret_cast<const char*>(many.data()), many.size() * sizeof(float));
+    const size_t first = bytes.find(wanted), second = bytes.find(wanted, first + 1);
+    ASSERT_NE(second, std::string::npos);
+    EXPECT_EQ(first % 64, 0u) << name;
+    EXPECT_EQ(second % 64, 0u) << name;
+    EXPECT_EQ(Reimport(graph)->num_nodes(), 3u);
+  }
+}
+
 TEST(Export, RefusesVersionsOfAnotherOpset) {
   const auto graph = test::ImportProto(test::SmallModel());
   graph->opsets[""] = 1;
