@@ -147,7 +147,18 @@ void Executable::WithPlan(std::span<const InputType> inputs,
   use(PlanFor(inputs)->plan);
 }
 
-std::vector<Value> Executable::Run(std::span<const Value> inputs) const {
+void Executable::Show(const Frame& frame, int index, const Observer& observer) const {
+  const Step& step = frame.plan().steps[static_cast<size_t>(index)];
+  if (step.node == nullptr) return;  // a reorder, of a value shown before
+  const StepProfile description = DescribeStep(*graph_, frame.plan(), step);
+  for (size_t i = 0; i < step.outputs.size(); ++i) {
+    const Value value = frame.Computed(index, static_cast<int>(i));
+    if (value.is_none()) continue;
+    observer({graph_->value(step.node->outputs[i]).name, description.node, description.op, index, &value});
+  }
+}
+
+std::vector<Value> Executable::Run(std::span<const Value> inputs, const Observer& observer) const {
   // A loop's body may have no steps that would look.
   if (const RunLimits* limits = RunLimits::Current()) limits->Check();
   std::vector<InputType> types;
@@ -175,7 +186,9 @@ std::vector<Value> Executable::Run(std::span<const Value> inputs) const {
     }
   } give_back{*this, *compiled, frame, arena};
   frame->Begin(inputs, static_cast<std::byte*>(arena.mutable_data()));
-  Execute(*frame, make_subgraph_);
+  StepObserver observe;
+  if (observer) observe = [&](int step) { Show(*frame, step, observer); };
+  Execute(*frame, make_subgraph_, observe);
   if (profile_) compiled->profiler.Add(*frame);
   return frame->TakeOutputs();
 }

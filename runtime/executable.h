@@ -32,8 +32,9 @@ class Executable {
   const Graph& graph() const { return *graph_; }
 
   // One value for each graph input and output, in order. Computes on the threads of the calling
-  // thread's arena. Results own their memory.
-  std::vector<Value> Run(std::span<const Value> inputs) const;
+  // thread's arena. Results own their memory. `observer`, as in RunOptions, may be empty.
+  using Observer = std::function<void(const ObservedValue&)>;
+  std::vector<Value> Run(std::span<const Value> inputs, const Observer& observer = {}) const;
   // Makes the plan now; `use` sees it.
   void WithPlan(std::span<const InputType> inputs, const std::function<void(const Plan&)>& use) const;
 
@@ -44,6 +45,8 @@ class Executable {
  private:
   struct CompiledPlan;
 
+  // Shows what a step of the frame's plan has computed.
+  void Show(const Frame& frame, int step, const Observer& observer) const;
   std::shared_ptr<CompiledPlan> PlanFor(std::span<const InputType> inputs) const;
   std::shared_ptr<CompiledPlan> MakePlanFor(std::span<const InputType> inputs) const;
   std::shared_ptr<CompiledPlan> FindPlan(std::span<const InputType> inputs) const;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <mutex>
 
 #include "graph/place.h"
 #include "kernels/evaluate.h"
@@ -44,13 +45,14 @@ class InATile {
 
 class Execution {
  public:
-  Execution(Frame& frame, const PrepareContext::SubgraphMaker& make_subgraph)
-      : frame_(frame), plan_(frame.plan()), make_subgraph_(make_subgraph) {}
+  Execution(Frame& frame, const PrepareContext::SubgraphMaker& make_subgraph, const StepObserver& observe)
+      : frame_(frame), plan_(frame.plan()), make_subgraph_(make_subgraph), observe_(observe) {}
 
   void RunSerially() {
     for (size_t i = 0; i < plan_.steps.size(); ++i) {
       const int step = static_cast<int>(i);
       for (int64_t tile = 0; tile < plan_.steps[i].tiles; ++tile) RunTile(step, tile);
+      Observe(step);
       frame_.Release(step);
     }
   }
@@ -103,6 +105,7 @@ class Execution {
 
   // Starts the steps that waited for this one alone, all but the one that is returned; -1 for none.
   int Finish(int step) {
+    Observe(step);
     frame_.Release(step);
     int next = -1;
     for (int successor : plan_.steps[static_cast<size_t>(step)].successors) {
@@ -111,6 +114,12 @@ class Execution {
       next = successor;
     }
     return next;
+  }
+
+  void Observe(int step) {
+    if (!observe_) return;
+    const std::lock_guard lock(observe_mutex_);
+    observe_(step);
   }
 
   void RunTile(int index, int64_t tile) {
@@ -156,6 +165,8 @@ class Execution {
   Frame& frame_;
   const Plan& plan_;
   const PrepareContext::SubgraphMaker& make_subgraph_;
+  const StepObserver& observe_;
+  std::mutex observe_mutex_;
   const RunLimits* const limits_ = RunLimits::Current();
   tbb::task_group* group_ = nullptr;
   int threads_ = 1;
@@ -164,8 +175,8 @@ class Execution {
 
 }  // namespace
 
-void Execute(Frame& frame, const PrepareContext::SubgraphMaker& make_subgraph) {
-  Execution execution(frame, make_subgraph);
+void Execute(Frame& frame, const PrepareContext::SubgraphMaker& make_subgraph, const StepObserver& observe) {
+  Execution execution(frame, make_subgraph, observe);
   if (SerialScope::active()) {
     execution.RunSerially();
   } else if (in_a_tile) {

@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "kernels/reorder.h"
 #include "sluice/error.h"
 
 namespace sluice {
@@ -82,6 +83,21 @@ Value Frame::Input(int step, int i) const {
   const Slot& from = slot(index);
   if (from.place.kind == Place::Kind::kDynamic) return dynamic_[static_cast<size_t>(from.place.index)];
   return Tensor::Borrow(from.desc.dtype, from.desc.shape, addresses_[static_cast<size_t>(index)]);
+}
+
+Value Frame::Computed(int step, int i) const {
+  const int index = plan_.steps[static_cast<size_t>(step)].outputs[static_cast<size_t>(i)];
+  if (index < 0) return {};
+  const Slot& from = slot(index);
+  if (from.place.kind == Place::Kind::kDynamic) return dynamic_[static_cast<size_t>(from.place.index)];
+  void* const address = addresses_[static_cast<size_t>(index)];
+  if (from.desc.layout == Layout::kPlain) return Tensor::Borrow(from.desc.dtype, from.desc.shape, address);
+  const TensorDesc plain{from.desc.dtype, from.desc.shape};
+  Tensor copy(plain.dtype, plain.shape);
+  for (int64_t tile = 0; tile < ReorderTiles(from.desc, plain); ++tile) {
+    RunReorder(from.desc, address, plain, copy.mutable_data(), tile);
+  }
+  return copy;
 }
 
 void Frame::Output(int step, int i, Value value) {

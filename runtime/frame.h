@@ -31,6 +31,9 @@ class Frame {
 
   // Input `i` of a step as a value; tensors that are not dynamic are views. None for an absent one.
   Value Input(int step, int i) const;
+  // Output `i` of a step that has run: a view, or a row-major copy of what lies in another layout; none for one
+  // that nobody wants.
+  Value Computed(int step, int i) const;
   // Stores an output: copied into place where the plan knew its size, kept otherwise.
   void Output(int step, int i, Value value);
   // The step is over: dynamic values that nobody will read again are dropped.

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -107,13 +108,26 @@ struct CacheInfo {
   int64_t idle_arena_bytes = 0;  // memory of past runs that waits for the next
 };
 
-// Limits of one run; looked at between the pieces of its work, which take well below a millisecond each
-// on most models. A run that is stopped leaves the session as good as before.
+// A value that a step of a run has just computed. Of a fused step it is what comes out at its end.
+struct ObservedValue {
+  std::string name;           // of the value in the model
+  std::string node;
+  std::string op;             // "Conv + LeakyRelu(0.1)"
+  int64_t step = 0;           // place in the plan's order, which puts producers before users
+  const Value* value = nullptr;  // tensors are row-major; valid during the call
+};
+
+// Limits of one run, and who watches it. Limits are looked at between the pieces of its work, which take well
+// below a millisecond each on most models. A run that is stopped leaves the session as good as before.
 struct RunOptions {
   // Error{kDeadlineExceeded} for a run that has not ended by then.
   std::optional<std::chrono::steady_clock::time_point> deadline;
   // Error{kCancelled} once it is true; any thread may set it. Must outlive the run.
   const std::atomic<bool>* cancel = nullptr;
+  // Called with every value that a step computes, one call at a time, on any of the run's threads, before the steps
+  // that read the value. Constants, values inside nested graphs and values that are parts or other shapes of one
+  // seen before are not shown. What it throws ends the run. It must not run the session.
+  std::function<void(const ObservedValue&)> observer;
 };
 
 using NamedValues = std::map<std::string, Value>;
