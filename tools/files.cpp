@@ -28,6 +28,7 @@ namespace fs = std::filesystem;
 class Descriptor {
  public:
   explicit Descriptor(int fd) : fd_(fd) {}
+  Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
   ~Descriptor() {
     if (fd_ >= 0) ::close(fd_);
   }
@@ -40,33 +41,46 @@ class Descriptor {
   int fd_;
 };
 
-// The temporary file that a signal must remove; set while half_file_active is 1.
-char half_file[PATH_MAX];
-volatile sig_atomic_t half_file_active = 0;
+// Temporary files, and the folder that holds them, that a signal must remove, in this order.
+constexpr size_t kMostHalfFiles = 3;
+char half_files[kMostHalfFiles][PATH_MAX];
+volatile sig_atomic_t num_half_files = 0;
+
+void RemoveHalfFiles() {
+  for (int i = num_half_files; i-- > 0;) {
+    if (::unlink(half_files[i]) != 0) ::rmdir(half_files[i]);
+  }
+}
 
 void RemoveAndEnd(int signal_number) {
-  if (half_file_active) ::unlink(half_file);
+  RemoveHalfFiles();
   ::signal(signal_number, SIG_DFL);
   ::raise(signal_number);
 }
+
+// Registers a path that is removed at the end and by a signal.
+void AddHalfFile(const std::string& name, const std::string& path) {
+  if (name.size() >= PATH_MAX) FailAt("write", path, ENAMETOOLONG);
+  if (num_half_files == kMostHalfFiles) throw Error(ErrorCode::kInternal, "too many temporary files");
+  std::memcpy(half_files[num_half_files], name.c_str(), name.size() + 1);
+  num_half_files = num_half_files + 1;
+}
+
+std::string HalfName(const std::string& path) { return fmt::format("{}.{}.part", path, ::getpid()); }
 
 // The name of the file that is written in the place of `path` until it is complete. Removed at the end, and by a
 // signal, unless forgotten before. One at a time.
 class HalfFile {
  public:
-  explicit HalfFile(const std::string& path) : name_(fmt::format("{}.{}.part", path, ::getpid())) {
-    if (name_.size() >= sizeof(half_file)) FailAt("write", path, ENAMETOOLONG);
-    std::memcpy(half_file, name_.c_str(), name_.size() + 1);
-    half_file_active = 1;
-  }
+  explicit HalfFile(const std::string& path) : name_(HalfName(path)) { AddHalfFile(name_, path); }
   ~HalfFile() {
-    if (!half_file_active) return;
+    if (num_half_files == 0) return;
     ::unlink(name_.c_str());
-    half_file_active = 0;
+    num_half_files = 0;
   }
   HalfFile(const HalfFile&) = delete;
   HalfFile& operator=(const HalfFile&) = delete;
-  void Forget() { half_file_active = 0; }
+  void Forget() { num_half_files = 0; }
   const std::string& name() const { return name_; }
 
  private:
@@ -135,6 +149,68 @@ void WriteFileParts(const std::string& path, const std::function<void(const PutB
   if (file.Close() != 0) FailAt("write", path, errno);
   if (::rename(half.name().c_str(), path.c_str()) != 0) FailAt("write", path, errno);
   half.Forget();
+}
+
+struct StagedFiles::File {
+  std::string name;
+  Descriptor descriptor;
+};
+
+StagedFiles::StagedFiles(const std::string& path) : path_(path) {
+  struct stat info;
+  if (::stat(path.c_str(), &info) == 0) {
+    if (S_ISDIR(info.st_mode)) FailAt("write", path, EISDIR);
+    device_ = !S_ISREG(info.st_mode);
+    if (!device_ && ::access(path.c_str(), W_OK) != 0) FailAt("write", path, errno);
+  }
+  // What is no regular file gets the bytes at the end.
+  folder_ = HalfName(device_ ? (fs::temp_directory_path() / "sluice").string() : path);
+  AddHalfFile(folder_, path);
+  if (::mkdir(folder_.c_str(), 0777) != 0) {
+    const int error = errno;
+    num_half_files = 0;
+    FailAt("write", path, error);
+  }
+}
+
+StagedFiles::~StagedFiles() {
+  RemoveHalfFiles();
+  num_half_files = 0;
+}
+
+std::string StagedFiles::staged(const std::string& name) const { return folder_ + "/" + name; }
+
+PutBytes StagedFiles::Open(const std::string& name) {
+  if (device_ && !files_.empty()) {
+    throw Error(ErrorCode::kInvalidArgument, fmt::format("'{}' takes no second file beside it", path_));
+  }
+  AddHalfFile(staged(name), path_);
+  const int fd = ::open(staged(name).c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  if (fd < 0) FailAt("write", path_, errno);
+  files_.push_back(std::unique_ptr<File>(new File{name, Descriptor(fd)}));
+  return [fd, this](std::span<const std::byte> bytes) {
+    if (const int error = WriteAll(fd, bytes)) FailAt("write", path_, error);
+  };
+}
+
+void StagedFiles::Close() {
+  for (const auto& file : files_) {
+    if (file->descriptor.get() >= 0 && file->descriptor.Close() != 0) FailAt("write", path_, errno);
+  }
+}
+
+void StagedFiles::Commit() {
+  Close();
+  if (device_) {
+    const std::vector<std::byte> bytes = ReadFile(staged(files_.front()->name));
+    WriteFile(path_, bytes);
+    return;
+  }
+  // The first file last: it refers to the others.
+  for (size_t i = files_.size(); i-- > 0;) {
+    const std::string to = i == 0 ? path_ : (fs::path(path_).parent_path() / files_[i]->name).string();
+    if (::rename(staged(files_[i]->name).c_str(), to.c_str()) != 0) FailAt("write", to, errno);
+  }
 }
 
 void WriteFile(const std::string& path, std::span<const std::byte> bytes) {

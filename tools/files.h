@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <functional>
+#include <memory>
 #include <set>
 #include <span>
 #include <string>
@@ -21,6 +22,32 @@ void WriteFile(const std::string& path, std::string_view text);
 // `write` leaves the old content.
 using PutBytes = std::function<void(std::span<const std::byte>)>;
 void WriteFileParts(const std::string& path, const std::function<void(const PutBytes&)>& write);
+
+// Files that appear at once: they are written to a folder beside `path`, can be read there, and take their places by
+// Commit. Without it nothing is left, after a signal neither. One at a time. Throws Error{kInvalidArgument} that
+// names the path; a folder in its place is refused at once.
+class StagedFiles {
+ public:
+  explicit StagedFiles(const std::string& path);
+  ~StagedFiles();
+  StagedFiles(const StagedFiles&) = delete;
+  StagedFiles& operator=(const StagedFiles&) = delete;
+
+  // Begins a file. The first becomes `path`, the others NAME beside it. What it returns takes the bytes.
+  PutBytes Open(const std::string& name);
+  // The bytes are complete.
+  void Close();
+  // Where a file is until Commit.
+  std::string staged(const std::string& name) const;
+  void Commit();
+
+ private:
+  struct File;
+
+  std::string path_, folder_;
+  bool device_ = false;
+  std::vector<std::unique_ptr<File>> files_;
+};
 
 // Makes a directory and those above it; fails unless files can be made in it.
 void MakeDirectory(const std::string& path);

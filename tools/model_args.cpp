@@ -56,8 +56,10 @@ void AddThreadsOption(CLI::App& app, ModelOptions& options) {
       ->check(CLI::Range(0, 4096));
 }
 
-void AddShapeOption(CLI::App& app, ModelOptions& options) {
-  app.add_option("--shape", options.shapes,
+void AddShapeOption(CLI::App& app, ModelOptions& options) { AddShapesOption(app, options.shapes); }
+
+void AddShapesOption(CLI::App& app, std::vector<std::string>& shapes) {
+  app.add_option("--shape", shapes,
                  "NAME=1x3x64x64 overrides the declared shape of an input; ? leaves a size open; repeatable");
 }
 

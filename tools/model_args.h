@@ -30,6 +30,7 @@ void AddModelOption(CLI::App& app, ModelOptions& options);
 void AddThreadsOption(CLI::App& app, ModelOptions& options);
 void AddShapeOption(CLI::App& app, ModelOptions& options);
 void AddTuneOption(CLI::App& app, ModelOptions& options);
+void AddShapesOption(CLI::App& app, std::vector<std::string>& shapes);
 void AddPassOptions(CLI::App& app, ModelOptions& options);
 void AddCacheOptions(CLI::App& app, ModelOptions& options);
 

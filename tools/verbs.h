@@ -20,6 +20,7 @@ Verb AddTest(CLI::App& app);     // test.cpp
 Verb AddInspect(CLI::App& app);  // inspect.cpp
 Verb AddBench(CLI::App& app);    // bench.cpp
 Verb AddConvert(CLI::App& app);
+Verb AddCompare(CLI::App& app);  // compare_verb.cpp
 Verb AddDetect(CLI::App& app);   // detect.cpp
 Verb AddOps(CLI::App& app);      // ops.cpp
 
