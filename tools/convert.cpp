@@ -72,9 +72,16 @@ std::unique_ptr<Graph> ReadDarknet(const Options& options) {
   return ImportDarknet(options.inputs[0], options.inputs.size() > 1 ? options.inputs[1] : "", darknet);
 }
 
+bool IsDarknet(const Options& options) { return Extension(options.inputs[0]) == ".cfg"; }
+
+// Whether something is asked for that the import and the export alone do not do.
+bool Edits(const Options& options) {
+  return options.optimize || options.half_weights || options.strip || options.leaky || options.relu_alpha ||
+         !options.extract.empty() || !options.shapes.empty();
+}
+
 std::unique_ptr<Graph> ReadModel(const Options& options) {
-  const std::string extension = Extension(options.inputs[0]);
-  if (extension == ".cfg") return ReadDarknet(options);
+  if (IsDarknet(options)) return ReadDarknet(options);
   for (const CLI::Option* option : options.darknet_only) {
     if (option->count() > 0) Fail(fmt::format("{} is for Darknet networks, NET.cfg", option->get_name()));
   }
@@ -138,11 +145,13 @@ std::unique_ptr<Graph> Edit(Graph& graph, const Options& options, std::vector<st
   Verify(graph);
   InferShapes(graph);
   if (!options.extract.empty()) Extract(graph, options.extract);
-  if (!options.no_check && !options.relu_alpha) original = graph.Clone();
+  // The import of a Darknet network has no original to run beside it.
+  const bool check = !options.no_check && (Edits(options) || !IsDarknet(options));
+  if (check && !options.relu_alpha) original = graph.Clone();
   if (options.leaky) notes.push_back(fmt::format("{} spellings of Leaky ReLU", SpellLeakyRelu(graph, ctx)));
   if (options.relu_alpha) {
     notes.push_back(fmt::format("{} Relu made leaky", ReluToLeaky(graph, *options.relu_alpha)));
-    if (!options.no_check) original = graph.Clone();
+    if (check) original = graph.Clone();
   }
   const bool standard = graph.opsets.count("") != 0;
   if (!standard && options.opset) Fail("--opset: the model uses no operator of the standard domain");
@@ -226,7 +235,7 @@ int Run(const Options& options) {
       fmt::format("{}: {} nodes, {} parameters", options.output, graph->num_nodes(), parameters);
   if (graph->opsets.count("") != 0) line += fmt::format(", opset {}", graph->opsets.at(""));
   Write(std::move(graph), std::move(original), options, notes);
-  if (Extension(options.inputs[0]) == ".cfg" && options.inputs.size() == 1) line += ", random weights";
+  if (IsDarknet(options) && options.inputs.size() == 1) line += ", random weights";
   for (const std::string& note : notes) line += "; " + note;
   // The model itself may have gone to standard output.
   // What is no regular file may be standard output, where the model is.

@@ -127,12 +127,33 @@ class Converter {
   const PassContext& ctx_;
 };
 
+// Captured values have the types that they have outside, and what nested graphs compute follows from them.
+void InferNested(Graph& graph) {
+  for (size_t i = 0; i < graph.num_node_ids(); ++i) {
+    if (!graph.alive(static_cast<NodeId>(i))) continue;
+    const Node& node = graph.node(static_cast<NodeId>(i));
+    const auto captures = static_cast<size_t>(node.captures);
+    for (const auto& [name, attribute] : node.attrs.all()) {
+      const auto* nested = std::get_if<std::shared_ptr<Graph>>(&attribute);
+      if (nested == nullptr) continue;
+      Graph& body = **nested;
+      for (size_t c = 0; c < captures; ++c) {
+        const ValueId outside = node.inputs[node.inputs.size() - captures + c];
+        ValueType& type = body.value(body.inputs[body.inputs.size() - captures + c]).type;
+        if (outside != ValueId::kNone && !type.has_shape) type = graph.value(outside).type;
+      }
+      InferShapes(body);
+      InferNested(body);
+    }
+  }
+}
+
 void ConvertAll(Graph& graph, int64_t opset, const PassContext& ctx) {
+  InferNested(graph);
   ForEachGraph(graph, [&](Graph& part) { Converter(part, opset, ctx).Run(); });
   InferShapes(graph);
 }
 
-// Nested graphs first: their types are those that the nodes around them were inferred with.
 bool NeedsConversion(Graph& graph, int64_t opset) {
   bool needs = false;
   ForEachGraph(graph, [&](Graph& part) {

@@ -1,5 +1,6 @@
 #include "graph/opset/convert_opset.h"
 
+#include "graph/builder.h"
 #include "tests/graph/passes/rewrite_test_util.h"
 
 namespace sluice::test {
@@ -246,6 +247,40 @@ TEST(ConvertOpset, SaysWhatCannotBeExpressed) {
   ExpectRefused("opset 14\n x: int64 [2]\n y = Relu(x)\n return y", 13, {"Relu 'y'", "int64"});
   ExpectRefused("opset 13\n x: float [2, 3]\n a: int64 [1]\n y = ReduceSum(x, a)\n return y", 11,
                 {"ReduceSum 'y'", "not constant"});
+}
+
+TEST(ConvertOpset, NestedGraphsToo) {
+  const auto branch = [](const char* op) {
+    auto body = std::make_shared<Graph>();
+    GraphBuilder build(*body, 18);
+    body->inputs = {body->AddValue("x")};  // captured, without a type
+    body->outputs = {build.Op(op, {body->inputs[0]})};
+    return body;
+  };
+  Graph graph;
+  GraphBuilder build(graph, 18);
+  const ValueId condition = graph.AddValue("c", ValueType::Of(DataType::kBool, {}));
+  const ValueId x = graph.AddValue("x", ValueType::Of(DataType::kFloat, {2, 3}));
+  graph.inputs = {condition, x};
+  Node node;
+  node.op_type = "If";
+  node.op = FindOperator("", "If", 18).op;
+  node.since_version = FindOperator("", "If", 18).since_version;
+  node.inputs = {condition, x};
+  node.captures = 1;
+  node.attrs.Set("then_branch", branch("HardSwish"));
+  node.attrs.Set("else_branch", branch("Mish"));
+  node.outputs = {graph.AddValue("y")};
+  graph.outputs = node.outputs;
+  graph.AddNode(std::move(node));
+  InferShapes(graph);
+  const auto source = graph.Clone();
+  const PassContext ctx = MakeContext("opset");
+  ConvertOpset(graph, 11, ctx);
+  Verify(graph);
+  const Graph& body = *graph.node(static_cast<NodeId>(0)).attrs.Subgraph("else_branch");
+  EXPECT_EQ(body.num_nodes(), 3u);
+  ExpectSameResults(*source, graph);
 }
 
 }  // namespace
