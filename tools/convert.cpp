@@ -238,8 +238,8 @@ int Run(const Options& options) {
   if (IsDarknet(options) && options.inputs.size() == 1) line += ", random weights";
   for (const std::string& note : notes) line += "; " + note;
   // The model itself may have gone to standard output.
-  // What is no regular file may be standard output, where the model is.
-  fmt::print(std::filesystem::is_regular_file(options.output) ? stdout : stderr, "{}\n", line);
+  // A stream may be standard output, where the model is.
+  fmt::print(IsStream(options.output) ? stderr : stdout, "{}\n", line);
   return 0;
 }
 

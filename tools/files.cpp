@@ -123,6 +123,14 @@ std::vector<std::byte> ReadFile(const std::string& path) {
   return bytes;
 }
 
+bool IsStream(const std::string& path) {
+  // Also where it leads to a regular file, as /dev/stdout may: that name is not ours to replace.
+  const bool special = path.starts_with("/dev/") && !path.starts_with("/dev/shm/");
+  if (special || path.starts_with("/proc/")) return true;
+  struct stat info;
+  return ::stat(path.c_str(), &info) == 0 && !S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode);
+}
+
 void WriteFileParts(const std::string& path, const std::function<void(const PutBytes&)>& write) {
   // Throws where the bytes do not get there, so that `write` ends.
   const auto put_to = [&](int fd) {
@@ -130,9 +138,8 @@ void WriteFileParts(const std::string& path, const std::function<void(const PutB
       if (const int error = WriteAll(fd, bytes)) FailAt("write", path, error);
     };
   };
-  struct stat info;
-  if (::stat(path.c_str(), &info) == 0 && !S_ISREG(info.st_mode)) {
-    // A pipe or a device: nothing to replace.
+  if (IsStream(path)) {
+    // Nothing to replace.
     Descriptor file(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
     if (file.get() < 0) FailAt("write", path, errno);
     write(put_to(file.get()));
@@ -156,14 +163,13 @@ struct StagedFiles::File {
   Descriptor descriptor;
 };
 
-StagedFiles::StagedFiles(const std::string& path) : path_(path) {
+StagedFiles::StagedFiles(const std::string& path) : path_(path), device_(IsStream(path)) {
   struct stat info;
   if (::stat(path.c_str(), &info) == 0) {
     if (S_ISDIR(info.st_mode)) FailAt("write", path, EISDIR);
-    device_ = !S_ISREG(info.st_mode);
-    if (!device_ && ::access(path.c_str(), W_OK) != 0) FailAt("write", path, errno);
+    if (::access(path.c_str(), W_OK) != 0) FailAt("write", path, errno);
   }
-  // What is no regular file gets the bytes at the end.
+  // A stream gets the bytes at the end.
   folder_ = HalfName(device_ ? (fs::temp_directory_path() / "sluice").string() : path);
   AddHalfFile(folder_, path);
   if (::mkdir(folder_.c_str(), 0777) != 0) {

@@ -23,6 +23,9 @@ void WriteFile(const std::string& path, std::string_view text);
 using PutBytes = std::function<void(std::span<const std::byte>)>;
 void WriteFileParts(const std::string& path, const std::function<void(const PutBytes&)>& write);
 
+// Whether the path is that of a pipe or a device, which takes bytes and is never replaced.
+bool IsStream(const std::string& path);
+
 // Files that appear at once: they are written to a folder beside `path`, can be read there, and take their places by
 // Commit. Without it nothing is left, after a signal neither. One at a time. Throws Error{kInvalidArgument} that
 // names the path; a folder in its place is refused at once.

@@ -96,13 +96,15 @@ TEST_F(Convert, PutsWeightsBesideTheModel) {
 
 TEST_F(Convert, LeavesNothingBehindWhereItFails) {
   Spill(Path("old.onnx"), "as it was");
-  ExpectRefused({"convert", model_, "-o", Path("old.onnx"), "--opset", "3"}, {"HardSwish 'HardSwish_node'"});
+  Spill(Path("sine.onnx"), Model({{"Sin", {"x"}, {"y"}}}, {{"x", 1, {"3"}}}, {{"y", 1, {"3"}}}));
+  ExpectRefused({"convert", Path("sine.onnx"), "-o", Path("old.onnx"), "--opset", "6"},
+                {"Sin 'Sin_node'", "version 7", "opset 6"});
   EXPECT_EQ(Slurp(Path("old.onnx")), "as it was");
   std::filesystem::create_directory(Path("folder"));
   ExpectRefused({"convert", model_, "-o", Path("folder")}, {"folder' is a folder"});
   ExpectRefused({"convert", model_, "-o", Path("none/m.onnx")}, {"none/m.onnx", "No such file"});
   ExpectRefused({"convert", model_, "-o", "/dev/full"}, {"/dev/full", "No space"});
-  EXPECT_EQ(Files(), (std::vector<std::string>{"folder", "old.onnx"}));
+  EXPECT_EQ(Files(), (std::vector<std::string>{"folder", "old.onnx", "sine.onnx"}));
 }
 
 TEST_F(Convert, RefusesWhatDoesNotFit) {
