@@ -9,6 +9,7 @@
 #include "graph/infer.h"
 #include "graph/operator.h"
 #include "graph/verify.h"
+#include "runtime/cache_budget.h"
 #include "runtime/cpu_quota.h"
 #include "runtime/executable.h"
 #include "runtime/thread_pool.h"
@@ -61,7 +62,8 @@ std::vector<Value> RunAsWritten(std::unique_ptr<Graph> graph, const std::vector<
   graph->Compact();
   std::vector<Value> results;
   const auto pool = ThreadPool::Get(AvailableCpus());
-  pool->Run([&] { results = Executable(std::move(graph), false).Run(inputs); });
+  const auto budget = std::make_shared<CacheBudget>(1, 0);
+  pool->Run([&] { results = Executable(std::move(graph), budget, false).Run(inputs); });
   return results;
 }
 

@@ -86,8 +86,8 @@ std::unique_ptr<Graph> ReadModel(const Options& options) {
     if (option->count() > 0) Fail(fmt::format("{} is for Darknet networks, NET.cfg", option->get_name()));
   }
   if (options.inputs.size() > 1)
-    Fail(fmt::format("expected one ONNX model, or NET.cfg and NET.weights, found {} files",
-                     options.inputs.size()));
+    Fail(fmt::format("expected one ONNX model, or NET.cfg and NET.weights, found {}",
+                     fmt::join(options.inputs, ", ")));
   return ImportOnnx(options.inputs[0]);
 }
 
@@ -250,9 +250,10 @@ void AddDarknetOptions(CLI::App& verb, Options& options) {
     return option;
   };
   only(verb.add_option("--names", options.names, "File with the names of the classes, one a line"));
-  only(verb.add_flag("--decode", options.darknet.decode,
-                     "Outputs boxes, scores and classes of the first picture after non-maximum suppression instead of "
-                     "the heads (opset 11 or newer)"));
+  only(verb.add_flag(
+      "--decode", options.darknet.decode,
+      "Outputs boxes, scores and classes of the first picture after non-maximum suppression instead of "
+      "the heads (opset 11 or newer)"));
   only(verb.add_option("--threshold", options.darknet.decoding.threshold,
                        "With --decode: lowest score of a detection (0.25)"))
       ->check(CLI::Range(0.0, 1.0));

@@ -17,6 +17,7 @@ import numpy as np
 import onnx
 
 import cross_check
+import ort
 
 # What opset 17 of Debian's python3-onnx knows, and ONNX Runtime.
 CHECKED_OPSET, RUN_OPSET = 17, 23
@@ -63,13 +64,13 @@ def main():
     parser.add_argument("--options", action="append", help="of `sluice convert`, in one argument; repeatable")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--verbose", action="store_true", help="says why conversions are refused")
-    parser.add_argument("--sluice", type=pathlib.Path, default=cross_check.ROOT / "build/release/tools/sluice")
-    parser.add_argument("--work", type=pathlib.Path, default=cross_check.ROOT / "build/convert_check")
+    parser.add_argument("--sluice", type=pathlib.Path, default=ort.ROOT / "build/release/tools/sluice")
+    parser.add_argument("--work", type=pathlib.Path, default=ort.ROOT / "build/convert_check")
     args = parser.parse_args()
-    cross_check.install_onnxruntime()
+    ort.install()
     shutil.rmtree(args.work, ignore_errors=True)
     args.work.mkdir(parents=True)
-    runtime = cross_check.OnnxRuntime()
+    runtime = ort.OnnxRuntime()
     files = []
     for path in args.models:
         if not path.exists():
@@ -77,7 +78,7 @@ def main():
             continue
         files += sorted(path.rglob("*.onnx")) if path.is_dir() else [path]
     if not files:
-        sys.exit(cross_check.SKIPPED)
+        sys.exit(ort.SKIPPED)
     counts = {"agree": 0, "differ": 0, "refused": 0, "not run": 0}
     for file in files:
         model = onnx.load(str(file))

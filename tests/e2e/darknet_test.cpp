@@ -62,7 +62,7 @@ class DarknetCommand : public CommandTest {
 TEST_F(DarknetCommand, ExplainsItself) {
   const Outcome help = Sluice({"convert", "--help"});
   EXPECT_EQ(help.status, 0);
-  EXPECT_NE(help.out.find("Example: sluice convert"), std::string::npos) << help.out;
+  EXPECT_NE(help.out.find("Examples: sluice convert"), std::string::npos) << help.out;
 }
 
 TEST_F(DarknetCommand, FindsTheKnownBoxHoweverConverted) {
