@@ -4,5 +4,5 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 tools/setup.sh release
-ctest --preset release -j "$(nproc)" --no-tests=error
 tests/fuzz/run.sh 20
+ctest --preset release -j "$(nproc)" --no-tests=error
