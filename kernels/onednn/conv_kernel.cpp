@@ -11,8 +11,10 @@
 namespace sluice::onednn {
 namespace {
 
-// About 100 us of one core: what a task of TBB costs is lost in it.
-constexpr int64_t kTileFlops = 10'000'000;
+// About 20 us of one core: ten times what a task of TBB costs.
+constexpr int64_t kTileFlops = 2'500'000;
+// A depthwise convolution waits for memory: it takes as long as one of this many times its operations.
+constexpr int64_t kDepthwiseWeight = 6;
 // Enough for 16 threads to end at about the same time.
 constexpr int64_t kMaxTiles = 32;
 // Narrower ranges of output channels lose register reuse in oneDNN's kernels.
@@ -39,8 +41,8 @@ void CopyRowsIn(const float* from, int64_t planes, int64_t plane_rows, int64_t r
   }
 }
 
-// Where the last block of channels is not full, oneDNN 2.6's kernels for SSE4.1 and AVX read and leave what they should
-// not beyond the last channel; those for AVX2 and AVX-512 keep zeros there.
+// Where the last block of channels is not full, oneDNN 2.6's kernels for SSE4.1 and AVX read and leave what
+// they should not beyond the last channel; those for AVX2 and AVX-512 keep zeros there.
 bool PartialBlocksWork() {
 #if defined(__x86_64__)
   return __builtin_cpu_supports("avx2") != 0;
@@ -111,8 +113,11 @@ bool ConvKernel::ChooseLayouts(PrepareContext&, std::string* reason) {
   const ConvGeometry& g = geometry_;
   const Layout blocked = NativeBlockedLayout();
   std::vector<std::pair<Layout, Layout>> candidates;
-  const auto whole = [&](int64_t channels) { return channels % BlockOf(blocked) == 0 || PartialBlocksWork(); };
-  if (g.groups == 1 && g.ic < 4 && !transposed_ && whole(g.oc)) candidates.push_back({Layout::kPlain, blocked});
+  const auto whole = [&](int64_t channels) {
+    return channels % BlockOf(blocked) == 0 || PartialBlocksWork();
+  };
+  if (g.groups == 1 && g.ic < 4 && !transposed_ && whole(g.oc))
+    candidates.push_back({Layout::kPlain, blocked});
   if (whole(g.ic) && whole(g.oc)) candidates.push_back({blocked, blocked});
   candidates.push_back({Layout::kChannelsLast, Layout::kChannelsLast});
   candidates.push_back({Layout::kPlain, Layout::kPlain});
@@ -190,7 +195,8 @@ ConvKernel::Planes ConvKernel::PlanesOf(Layout layout, int64_t channels,
 ConvKernel::Split ConvKernel::ChooseSplit() const {
   const ConvGeometry& g = geometry_;
   Split split{1, 1, 1, g.oc};
-  const int64_t wanted = std::clamp<int64_t>(g.flops() / kTileFlops, 1, kMaxTiles);
+  const int64_t work = g.groups > 1 && g.ic_per_group() == 1 ? g.flops() * kDepthwiseWeight : g.flops();
+  const int64_t wanted = std::clamp<int64_t>(work / kTileFlops, 1, kMaxTiles);
   if (g.n >= wanted) {
     split.images = wanted;
     return split;
@@ -225,7 +231,8 @@ size_t ConvKernel::VariantOf(int64_t n, int64_t ic, int64_t oc, int64_t groups, 
                              std::string* reason) {
   for (size_t i = 0; i < variants_.size(); ++i) {
     const Variant& v = variants_[i];
-    if (v.n == n && v.channels_in == ic && v.channels_out == oc && v.groups == groups && v.rows == rows) return i;
+    if (v.n == n && v.channels_in == ic && v.channels_out == oc && v.groups == groups && v.rows == rows)
+      return i;
   }
   auto primitive = MakePrimitive(n, ic, oc, groups, rows, banded_, reason);
   variants_.push_back({n, ic, oc, groups, rows, primitive});
@@ -253,8 +260,9 @@ void ConvKernel::MakeTiles(const Split& split, std::string* reason) {
           tiles_.clear();
           return;
         }
-        const int64_t offset = !transposed_ ? oc_begin * g.ic_per_group() * taps
-                               : g.groups == 1 ? oc_begin * taps : ic_begin * g.oc_per_group() * taps;
+        const int64_t offset = !transposed_    ? oc_begin * g.ic_per_group() * taps
+                               : g.groups == 1 ? oc_begin * taps
+                                               : ic_begin * g.oc_per_group() * taps;
         tiles_.push_back({variant, images.begin, oc_begin, ic_begin, rows.begin, count, offset, 0});
       }
     }
@@ -284,7 +292,8 @@ void ConvKernel::PackWeights(PrepareContext& ctx) {
     const ConvPrimitive* primitive = variants_[tile.primitive].primitive.get();
     bool found = false;
     for (const Slice& slice : slices) {
-      if (slice.from != tile.weights_offset || slice.primitive->packed_format() != primitive->packed_format()) continue;
+      if (slice.from != tile.weights_offset || slice.primitive->packed_format() != primitive->packed_format())
+        continue;
       tile.packed_offset = slice.to;
       found = true;
       break;
@@ -338,8 +347,9 @@ void ConvKernel::Run(const RunContext& ctx, int64_t index) const {
   size_t count = 0;
   for (const FusedOp& fused : post_ops_) {
     if (fused.reach == FusedOp::Reach::kNone) continue;
-    const int64_t at = fused.reach == FusedOp::Reach::kFull ? dst_offset
-                       : fused.reach == FusedOp::Reach::kChannel ? tile.oc : 0;
+    const int64_t at = fused.reach == FusedOp::Reach::kFull      ? dst_offset
+                       : fused.reach == FusedOp::Reach::kChannel ? tile.oc
+                                                                 : 0;
     operands[count++] = ctx.in<float>(fused.op.operand) + at;
   }
   const std::span<const void*> used(operands.data(), count);
@@ -361,10 +371,13 @@ void ConvKernel::ApplyRest(const RunContext& ctx, const Tile& tile) const {
   const int64_t planes = dst_planes_.count(geometry_.oc);
   for (int64_t n = tile.n; n < tile.n + v.n; ++n) {
     for (int64_t c = tile.oc; c < tile.oc + v.channels_out; c += width) {
-      float* values = ctx.out<float>(0) + (n * planes + c / width) * dst_planes_.plane_elems() + first * width;
+      float* values =
+          ctx.out<float>(0) + (n * planes + c / width) * dst_planes_.plane_elems() + first * width;
       const int64_t channels = std::min(width, geometry_.oc - c);
-      rest_.Apply(ctx, values, width == 1 ? rest_.Lines((n * geometry_.oc + c) * dst_planes_.rows * row_pixels + first, pixels)
-                                          : rest_.Block(n, c, channels, first, pixels, width));
+      rest_.Apply(ctx, values,
+                  width == 1
+                      ? rest_.Lines((n * geometry_.oc + c) * dst_planes_.rows * row_pixels + first, pixels)
+                      : rest_.Block(n, c, channels, first, pixels, width));
     }
   }
 }
