@@ -179,3 +179,19 @@ def feature_vectorizer(b):
     parts = [b.input(kind, [n, b.int(1, 3)]) for _ in range(b.int(1, 3))]
     widths = [part.shape[1] for part in parts]
     b.node("FeatureVectorizer", parts, inputdimensions=widths, types=[("float32", [n, sum(widths)])], exact=True, **ML)
+
+
+@maker(9)
+def tf_idf(b):
+    """Counts of sequences of 1 and of 2 whole numbers."""
+    ones = [int(i) for i in b.rng.permutation(6)[:b.int(1, 4)]]
+    twos = [int(i) for pair in {(b.int(0, 5), b.int(0, 5)) for _ in range(b.int(1, 4))} for i in pair]
+    count = len(ones) + len(twos) // 2
+    kind = b.pick(["int64", "int32"])
+    x = b.input_of(b.rng.integers(0, 6, [b.int(1, 3)] * b.int(0, 1) + [b.int(1, 12)]).astype(kind))
+    mode = b.pick(["TF", "IDF", "TFIDF"])
+    b.node("TfIdfVectorizer", [x], mode=mode, min_gram_length=b.int(1, 2), max_gram_length=2,
+           max_skip_count=b.int(0, 3), pool_int64s=ones + twos, ngram_counts=[0, len(ones)],
+           ngram_indexes=[int(i) for i in b.rng.permutation(count)],
+           weights=[abs(w) for w in floats(b, count)] if b.chance(0.5) else None,
+           types=[("float32", [*x.shape[:-1], count])], exact=True)

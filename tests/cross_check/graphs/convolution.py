@@ -56,6 +56,15 @@ def conv_of_many_channels(b):
 
 
 @maker()
+def no_images(b):
+    """A batch of 0 through what takes images."""
+    v = b.input("float32", [0, 4, b.int(4, 9), b.int(4, 9)])
+    values = [convolve(b, v), b.node("GlobalAveragePool", [v])]
+    values.append(b.node("MaxPool", [values[0]], kernel_shape=[1, 1]))
+    b.node("LeakyRelu", [values[-1]], alpha=0.1)
+
+
+@maker()
 def depthwise(b):
     v = b.image((3, 4), (4, 8, 16, 24))
     convolve(b, v, v.shape[1], v.shape[1] * b.int(1, 2))
