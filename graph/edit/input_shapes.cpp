@@ -18,7 +18,7 @@ void ForgetComputedTypes(Graph& graph) {
 void SetInputShapes(Graph& graph, const std::map<std::string, Shape>& shapes) {
   for (const auto& [name, shape] : shapes) {
     const auto input = std::find_if(graph.inputs.begin(), graph.inputs.end(),
-                                    [&](ValueId id) { return graph.value(id).name == name; });
+                                    [&, &name = name](ValueId id) { return graph.value(id).name == name; });
     if (input == graph.inputs.end()) {
       throw Error(ErrorCode::kInvalidArgument,
                   "shape given for input '" + name + "', which the model does not have");
