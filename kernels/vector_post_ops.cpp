@@ -1,31 +1,9 @@
 #include "kernels/vector_post_ops.h"
 
 #include <algorithm>
-#include <optional>
 
 namespace sluice {
 namespace {
-
-std::optional<VectorOp> VectorOpOf(const PostOp& op) {
-  using Kind = PostOp::Kind;
-  const auto as = [&](VectorOp::Kind kind) { return VectorOp{kind, op.alpha, op.beta}; };
-  switch (op.kind) {
-    case Kind::kRelu: return as(VectorOp::Kind::kRelu);
-    case Kind::kLeakyRelu: return as(VectorOp::Kind::kLeakyRelu);
-    case Kind::kClip: return as(VectorOp::Kind::kClip);
-    case Kind::kLinear: return as(VectorOp::Kind::kLinear);
-    case Kind::kSigmoid: return as(VectorOp::Kind::kSigmoid);
-    case Kind::kSilu: return as(VectorOp::Kind::kSilu);
-    case Kind::kHardSigmoid: return as(VectorOp::Kind::kHardSigmoid);
-    case Kind::kHardSwish: return as(VectorOp::Kind::kHardSwish);
-    case Kind::kTanh: return as(VectorOp::Kind::kTanh);
-    case Kind::kElu: return as(VectorOp::Kind::kElu);
-    case Kind::kAdd: return as(VectorOp::Kind::kAdd);
-    case Kind::kMul: return as(VectorOp::Kind::kMul);
-    case Kind::kPRelu: return as(VectorOp::Kind::kPRelu);
-    default: return std::nullopt;
-  }
-}
 
 // The values of a constant that has one for each channel of [n, c, ...], or a single one.
 std::vector<float> ChannelsOf(const Tensor* constant, const Shape& output, int64_t slack) {
@@ -50,9 +28,8 @@ std::vector<float> ChannelsOf(const Tensor* constant, const Shape& output, int64
 
 VectorPostOps::VectorPostOps(PrepareContext& ctx, Layout layout, int64_t slack) {
   for (const PostOp& post_op : ctx.post_ops()) {
-    const auto op = VectorOpOf(post_op);
-    if (!op || ops_.size() == kMaxOps) return;
-    Op own{*op, -1, {}};
+    if (ops_.size() == kMaxOps) return;
+    Op own{{post_op.kind, post_op.alpha, post_op.beta}, -1, {}};
     if (post_op.operand >= 0) {
       const TensorDesc& operand = ctx.input(post_op.operand);
       own.channels = ChannelsOf(ctx.constant(post_op.operand), ctx.output(0).shape, slack);

@@ -1,5 +1,6 @@
 #include <cstring>
 
+#include "kernels/forwarding_kernel.h"
 #include "kernels/ops/attention_core.h"
 
 // Attention (23, 24): y = softmax(scale q k' + masks) v for every head. Inputs q, k, v as [batch, heads,
@@ -73,7 +74,7 @@ class AttentionOf : public Kernel {
 };
 
 // Sums and softmax in float, or in double where the data or softmax_precision is.
-class AttentionKernel : public Kernel {
+class AttentionKernel : public ForwardingKernel {
  public:
   void Prepare(PrepareContext& ctx) override {
     const int64_t precision = ctx.attrs().Int("softmax_precision", 0);
@@ -87,12 +88,6 @@ class AttentionKernel : public Kernel {
       impl_ = std::make_unique<AttentionOf<float>>();
     impl_->Prepare(ctx);
   }
-  int64_t tiles() const override { return impl_->tiles(); }
-  int64_t flops() const override { return impl_->flops(); }
-  void Run(const RunContext& ctx, int64_t tile) const override { impl_->Run(ctx, tile); }
-
- private:
-  std::unique_ptr<Kernel> impl_;
 };
 
 const Operator kAttention = {.name = "Attention",

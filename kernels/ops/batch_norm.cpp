@@ -1,5 +1,6 @@
 #include <cmath>
 
+#include "kernels/forwarding_kernel.h"
 #include "kernels/moments.h"
 #include "kernels/ops/channel_norm.h"
 #include "kernels/ops/params.h"
@@ -159,9 +160,8 @@ class BatchNormTrainingOf : public BatchNormBase<T> {
   DataType out_types_[5] = {};
 };
 
-class BatchNormKernel : public Kernel {
+class BatchNormKernel : public ForwardingKernel {
  public:
-  std::string name() const override { return impl_ ? impl_->name() : Kernel::name(); }
   void Prepare(PrepareContext& ctx) override {
     if (IsTraining(ctx))
       impl_ = std::make_unique<TypedKernel<BatchNormTrainingOf>>();
@@ -171,11 +171,6 @@ class BatchNormKernel : public Kernel {
       impl_ = std::make_unique<TypedKernel<BatchNormOf>>();
     impl_->Prepare(ctx);
   }
-  int64_t tiles() const override { return impl_->tiles(); }
-  void Run(const RunContext& ctx, int64_t tile) const override { impl_->Run(ctx, tile); }
-
- private:
-  std::unique_ptr<Kernel> impl_;
 };
 
 void InferBatchNorm(InferContext& ctx) {

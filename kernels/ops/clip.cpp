@@ -2,6 +2,7 @@
 
 #include "kernels/ops/elementwise.h"
 #include "kernels/ops/params.h"
+#include "kernels/ops/typed_kernel.h"
 
 // Clip: min(max(x, low), high), NaN stays. Limits are attributes in versions 1 and 6, scalar inputs from 11
 // on.
@@ -49,22 +50,6 @@ class ClipKernel : public Kernel {
   Broadcast broadcast_;
 };
 
-class AnyClipKernel : public Kernel {
- public:
-  void Prepare(PrepareContext& ctx) override {
-    const bool known = Dispatch(NumericTypes(), ctx.dtype(0), [&](auto tag) {
-      impl_ = std::make_unique<ClipKernel<typename decltype(tag)::type>>();
-    });
-    if (!known) ctx.Unsupported("elements of type " + std::string(DataTypeName(ctx.dtype(0))));
-    impl_->Prepare(ctx);
-  }
-  int64_t tiles() const override { return impl_->tiles(); }
-  void Run(const RunContext& ctx, int64_t tile) const override { impl_->Run(ctx, tile); }
-
- private:
-  std::unique_ptr<Kernel> impl_;
-};
-
 void InferClip(InferContext& ctx) {
   CheckSameType(ctx);
   for (int i = 1; i < ctx.num_inputs(); ++i) {
@@ -81,13 +66,13 @@ const Definition kDefinitions[] = {
     Definition(Operator{.name = "Clip",
                         .versions = {1, 6},
                         .infer = InferClip,
-                        .kernels = {&Make<AnyClipKernel>},
+                        .kernels = {&Make<TypedKernel<ClipKernel, NumericTypes>>},
                         .types = "float, double, float16"}),
     Definition(Operator{.name = "Clip",
                         .versions = {11, 12, 13},
                         .max_inputs = 3,
                         .infer = InferClip,
-                        .kernels = {&Make<AnyClipKernel>},
+                        .kernels = {&Make<TypedKernel<ClipKernel, NumericTypes>>},
                         .types = "T"}),
 };
 

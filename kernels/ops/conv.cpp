@@ -1,4 +1,5 @@
 #include "kernels/dispatch.h"
+#include "kernels/forwarding_kernel.h"
 #include "kernels/image_conv_kernel.h"
 #include "kernels/onednn/conv_kernel.h"
 #include "kernels/ops/conv_plain.h"
@@ -61,7 +62,7 @@ class PlainConvOf : public Kernel {
 
 // Chooses the element type.
 template <bool kTransposed>
-class PlainConvKernel : public Kernel {
+class PlainConvKernel : public ForwardingKernel {
  public:
   void Prepare(PrepareContext& ctx) override {
     const DataType type = ctx.dtype(0);
@@ -71,12 +72,6 @@ class PlainConvKernel : public Kernel {
     if (!known) ctx.Decline("elements of type " + std::string(DataTypeName(type)));
     impl_->Prepare(ctx);
   }
-  int64_t tiles() const override { return impl_->tiles(); }
-  int64_t flops() const override { return impl_->flops(); }
-  void Run(const RunContext& ctx, int64_t tile) const override { impl_->Run(ctx, tile); }
-
- private:
-  std::unique_ptr<Kernel> impl_;
 };
 
 void InferConv(InferContext& ctx) {
@@ -95,8 +90,8 @@ const Operator kConv = {
     .min_inputs = 2,
     .max_inputs = 3,
     .infer = InferConv,
-    .kernels = {&Make<WinogradKernel>, &Make<ShortConvKernel>, &Make<DirectConvKernel>, &Make<ImageConvKernel>,
-                &Make<onednn::ForwardConvKernel>, &Make<PlainConvKernel<false>>},
+    .kernels = {&Make<WinogradKernel>, &Make<ShortConvKernel>, &Make<DirectConvKernel>,
+                &Make<ImageConvKernel>, &Make<onednn::ForwardConvKernel>, &Make<PlainConvKernel<false>>},
     .takes_post_ops = true,
     .types = "float, double, float16, bfloat16",
 };

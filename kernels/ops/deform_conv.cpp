@@ -4,6 +4,7 @@
 #include "kernels/dispatch.h"
 #include "kernels/ops/conv_geometry.h"
 #include "kernels/ops/params.h"
+#include "kernels/ops/typed_kernel.h"
 #include "kernels/parallel.h"
 #include "kernels/simd/gemm.h"
 
@@ -155,24 +156,6 @@ class DeformConvOf : public Kernel {
   int64_t weights_elems_ = 0;
 };
 
-// Chooses the element type.
-class DeformConvKernel : public Kernel {
- public:
-  void Prepare(PrepareContext& ctx) override {
-    const bool known = Dispatch(FloatTypes(), ctx.dtype(0), [&](auto tag) {
-      impl_ = std::make_unique<DeformConvOf<typename decltype(tag)::type>>();
-    });
-    if (!known) ctx.Unsupported("input of type " + std::string(DataTypeName(ctx.dtype(0))));
-    impl_->Prepare(ctx);
-  }
-  int64_t tiles() const override { return impl_->tiles(); }
-  int64_t flops() const override { return impl_->flops(); }
-  void Run(const RunContext& ctx, int64_t tile) const override { impl_->Run(ctx, tile); }
-
- private:
-  std::unique_ptr<Kernel> impl_;
-};
-
 void InferDeformConv(InferContext& ctx) {
   CheckSameType(ctx);
   SymShape out = InferConvShape(ctx, 1, 3);
@@ -203,7 +186,7 @@ const Operator kDeformConv = {.name = "DeformConv",
                               .min_inputs = 3,
                               .max_inputs = 5,
                               .infer = InferDeformConv,
-                              .kernels = {&Make<DeformConvKernel>},
+                              .kernels = {&Make<TypedKernel<DeformConvOf>>},
                               .types = "float, double, float16, bfloat16"};
 const RegisterOperator kRegister(kDeformConv);
 

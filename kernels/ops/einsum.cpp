@@ -1,4 +1,5 @@
 #include "kernels/dispatch.h"
+#include "kernels/forwarding_kernel.h"
 #include "kernels/matmul/panel_kernel.h"
 #include "kernels/onednn/matmul_kernel.h"
 #include "kernels/ops/einsum_equation.h"
@@ -187,7 +188,7 @@ class EinsumLoops : public Kernel {
   int64_t outputs_ = 1, products_ = 1, tiles_ = 1;
 };
 
-class EinsumLoopsKernel : public Kernel {
+class EinsumLoopsKernel : public ForwardingKernel {
  public:
   std::string name() const override { return "loops"; }
   void Prepare(PrepareContext& ctx) override {
@@ -197,11 +198,6 @@ class EinsumLoopsKernel : public Kernel {
     if (!known) ctx.Decline("elements of type " + std::string(DataTypeName(ctx.dtype(0))));
     impl_->Prepare(ctx);
   }
-  int64_t tiles() const override { return impl_->tiles(); }
-  void Run(const RunContext& ctx, int64_t tile) const override { impl_->Run(ctx, tile); }
-
- private:
-  std::unique_ptr<Kernel> impl_;
 };
 
 const Operator kEinsum = {

@@ -7,6 +7,7 @@
 
 #include "kernels/broadcast.h"
 #include "kernels/dispatch.h"
+#include "kernels/forwarding_kernel.h"
 
 // Element-wise operators from functors. A functor is made from the PrepareContext (so it can keep attributes)
 // and has a member  T operator()(T...) const  for the types of its list; 16-bit floats are computed in float.
@@ -82,7 +83,7 @@ class MapKernel : public Kernel {
 
 // Chooses the MapKernel for the inputs' type. Out is void for the type of the inputs.
 template <typename Functor, typename Types, int kInputs, typename Out = void>
-class ElementwiseKernel : public Kernel {
+class ElementwiseKernel : public ForwardingKernel {
  public:
   void Prepare(PrepareContext& ctx) override {
     const bool known = Dispatch(Types(), ctx.dtype(0), [&](auto tag) {
@@ -93,11 +94,6 @@ class ElementwiseKernel : public Kernel {
     if (!known) ctx.Unsupported("elements of type " + std::string(DataTypeName(ctx.dtype(0))));
     impl_->Prepare(ctx);
   }
-  int64_t tiles() const override { return impl_->tiles(); }
-  void Run(const RunContext& ctx, int64_t tile) const override { impl_->Run(ctx, tile); }
-
- private:
-  std::unique_ptr<Kernel> impl_;
 };
 
 // A definition that is registered with its making.

@@ -1,5 +1,6 @@
 #include "kernels/ops/attention_core.h"
 #include "kernels/ops/params.h"
+#include "kernels/ops/typed_kernel.h"
 #include "sluice/error.h"
 
 // FlexAttention (ai.onnx.preview 1): y = prob_mod(softmax(mask_mod(score_mod(scale q k')))) v for q, k, v of
@@ -162,32 +163,13 @@ class ModFlexAttention : public Kernel {
   int first_capture_ = 0, captures_ = 0;
 };
 
-// Sums in float, or in double where the data is.
-template <template <typename> class K>
-class FlexAttentionOf : public Kernel {
- public:
-  void Prepare(PrepareContext& ctx) override {
-    if (ctx.dtype(0) == DataType::kDouble)
-      impl_ = std::make_unique<K<double>>();
-    else
-      impl_ = std::make_unique<K<float>>();
-    impl_->Prepare(ctx);
-  }
-  int64_t tiles() const override { return impl_->tiles(); }
-  int64_t flops() const override { return impl_->flops(); }
-  void Run(const RunContext& ctx, int64_t tile) const override { impl_->Run(ctx, tile); }
-
- private:
-  std::unique_ptr<Kernel> impl_;
-};
-
 const Operator kFlexAttention = {
     .name = "FlexAttention",
     .versions = {1},
     .min_inputs = 3,
     .max_inputs = 3,
     .infer = InferFlexAttention,
-    .kernels = {&Make<FlexAttentionOf<PlainFlexAttention>>, &Make<FlexAttentionOf<ModFlexAttention>>},
+    .kernels = {&Make<SumKernel<PlainFlexAttention>>, &Make<SumKernel<ModFlexAttention>>},
     .domain = "ai.onnx.preview",
     .types = "float, double, float16, bfloat16"};
 const RegisterOperator kRegister(kFlexAttention);

@@ -2,6 +2,7 @@
 
 #include "kernels/ops/attention_core.h"
 #include "kernels/ops/params.h"
+#include "kernels/ops/typed_kernel.h"
 
 // LinearAttention (27): for every head of keys and values a matrix S [key size, value size], which each
 // position t changes and each query of its group reads, y = scale * S' q. update_rule says how S changes:
@@ -177,23 +178,6 @@ class LinearAttentionOf : public Kernel {
   Sum scale_ = 1;
 };
 
-class LinearAttentionKernel : public Kernel {
- public:
-  void Prepare(PrepareContext& ctx) override {
-    if (ctx.dtype(0) == DataType::kDouble)
-      impl_ = std::make_unique<LinearAttentionOf<double>>();
-    else
-      impl_ = std::make_unique<LinearAttentionOf<float>>();
-    impl_->Prepare(ctx);
-  }
-  int64_t tiles() const override { return impl_->tiles(); }
-  int64_t flops() const override { return impl_->flops(); }
-  void Run(const RunContext& ctx, int64_t tile) const override { impl_->Run(ctx, tile); }
-
- private:
-  std::unique_ptr<Kernel> impl_;
-};
-
 void InferLinearAttention(InferContext& ctx) {
   const int64_t q_heads = ctx.attrs().Int("q_num_heads"), kv_heads = ctx.attrs().Int("kv_num_heads");
   if (q_heads <= 0 || kv_heads <= 0)
@@ -219,7 +203,7 @@ const Operator kLinearAttention = {.name = "LinearAttention",
                                    .max_inputs = 7,
                                    .max_outputs = 2,
                                    .infer = InferLinearAttention,
-                                   .kernels = {&Make<LinearAttentionKernel>},
+                                   .kernels = {&Make<SumKernel<LinearAttentionOf>>},
                                    .types = "float, double, float16, bfloat16"};
 const RegisterOperator kRegister(kLinearAttention);
 

@@ -1,4 +1,5 @@
 #include "kernels/dispatch.h"
+#include "kernels/forwarding_kernel.h"
 #include "kernels/ops/params.h"
 #include "sluice/error.h"
 
@@ -120,7 +121,7 @@ class Loss : public Kernel {
 };
 
 template <bool kSoftmax>
-class LossKernel : public Kernel {
+class LossKernel : public ForwardingKernel {
  public:
   void Prepare(PrepareContext& ctx) override {
     const bool known = Dispatch(FloatTypes(), ctx.dtype(0), [&](auto tag) {
@@ -129,10 +130,6 @@ class LossKernel : public Kernel {
     if (!known) ctx.Decline("elements of type " + std::string(DataTypeName(ctx.dtype(0))));
     impl_->Prepare(ctx);
   }
-  void Run(const RunContext& ctx, int64_t tile) const override { impl_->Run(ctx, tile); }
-
- private:
-  std::unique_ptr<Kernel> impl_;
 };
 
 const Operator kNll = {

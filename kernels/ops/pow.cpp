@@ -1,3 +1,4 @@
+#include "kernels/forwarding_kernel.h"
 #include "kernels/ops/elementwise.h"
 #include "kernels/saturate.h"
 
@@ -55,7 +56,7 @@ class PowKernel : public Kernel {
   Broadcast broadcast_;
 };
 
-class AnyPowKernel : public Kernel {
+class AnyPowKernel : public ForwardingKernel {
  public:
   void Prepare(PrepareContext& ctx) override {
     bool known = false;
@@ -71,11 +72,6 @@ class AnyPowKernel : public Kernel {
     }
     impl_->Prepare(ctx);
   }
-  int64_t tiles() const override { return impl_->tiles(); }
-  void Run(const RunContext& ctx, int64_t tile) const override { impl_->Run(ctx, tile); }
-
- private:
-  std::unique_ptr<Kernel> impl_;
 };
 
 const Definition kDefinition(Operator{

@@ -1,3 +1,4 @@
+#include "kernels/forwarding_kernel.h"
 #include "kernels/ops/conv_plain.h"
 #include "kernels/ops/quantized_types.h"
 #include "kernels/quantized.h"
@@ -101,7 +102,7 @@ class IntegerConvOf : public Kernel {
 };
 
 template <const IntegerConvInputs& kInputs>
-class IntegerConvKernel : public Kernel {
+class IntegerConvKernel : public ForwardingKernel {
  public:
   void Prepare(PrepareContext& ctx) override {
     using Types = TypeList<int8_t, uint8_t>;
@@ -114,12 +115,6 @@ class IntegerConvKernel : public Kernel {
     if (impl_ == nullptr) ctx.Decline("factors that are not int8 or uint8");
     impl_->Prepare(ctx);
   }
-  int64_t tiles() const override { return impl_->tiles(); }
-  int64_t flops() const override { return impl_->flops(); }
-  void Run(const RunContext& ctx, int64_t tile) const override { impl_->Run(ctx, tile); }
-
- private:
-  std::unique_ptr<Kernel> impl_;
 };
 
 // One element, or (`channels`: a weights' input, -1 for none) one for each output channel.

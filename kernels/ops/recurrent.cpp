@@ -1,4 +1,5 @@
 #include "kernels/dispatch.h"
+#include "kernels/forwarding_kernel.h"
 #include "kernels/ops/recurrent_kernel.h"
 
 // RNN (1, 7, 14, 22), GRU (1, 3, 7, 14, 22), LSTM (1, 7, 14, 22) of all float types, computed in float or
@@ -60,7 +61,7 @@ void InferRecurrent(InferContext& ctx) {
 }
 
 template <RecurrentCell kCell>
-class RecurrentOperatorKernel : public Kernel {
+class RecurrentOperatorKernel : public ForwardingKernel {
  public:
   void Prepare(PrepareContext& ctx) override {
     const bool known = Dispatch(FloatTypes(), ctx.dtype(0), [&](auto tag) {
@@ -69,12 +70,6 @@ class RecurrentOperatorKernel : public Kernel {
     if (!known) ctx.Decline("elements of type " + std::string(DataTypeName(ctx.dtype(0))));
     impl_->Prepare(ctx);
   }
-  int64_t tiles() const override { return impl_->tiles(); }
-  int64_t flops() const override { return impl_->flops(); }
-  void Run(const RunContext& ctx, int64_t tile) const override { impl_->Run(ctx, tile); }
-
- private:
-  std::unique_ptr<Kernel> impl_;
 };
 
 template <RecurrentCell kCell>

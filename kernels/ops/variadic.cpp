@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "kernels/forwarding_kernel.h"
 #include "kernels/ops/elementwise.h"
 #include "kernels/ops/params.h"
 
@@ -94,7 +95,7 @@ class VariadicKernel : public Kernel {
 };
 
 template <typename Functor, typename Types>
-class AnyVariadicKernel : public Kernel {
+class AnyVariadicKernel : public ForwardingKernel {
  public:
   void Prepare(PrepareContext& ctx) override {
     const bool known = Dispatch(Types(), ctx.dtype(0), [&](auto tag) {
@@ -103,11 +104,6 @@ class AnyVariadicKernel : public Kernel {
     if (!known) ctx.Unsupported("elements of type " + std::string(DataTypeName(ctx.dtype(0))));
     impl_->Prepare(ctx);
   }
-  int64_t tiles() const override { return impl_->tiles(); }
-  void Run(const RunContext& ctx, int64_t tile) const override { impl_->Run(ctx, tile); }
-
- private:
-  std::unique_ptr<Kernel> impl_;
 };
 
 void InferVariadic(InferContext& ctx) {

@@ -21,39 +21,17 @@ template <class D, class Each>
 HWY_INLINE void WithVectorOp(D d, const VectorOp& op, const Each& each) {
   namespace hn = hwy::HWY_NAMESPACE;
   using V = hn::Vec<D>;
-  const V zero = hn::Zero(d), a = hn::Set(d, op.alpha), b = hn::Set(d, op.beta), one = hn::Set(d, 1.0f);
   switch (op.kind) {
-    case VectorOp::Kind::kRelu:
-      return each([=](V x, V) HWY_ATTR { return hn::IfThenZeroElse(hn::Lt(x, zero), x); });
-    case VectorOp::Kind::kLeakyRelu:
-      return each([=](V x, V) HWY_ATTR { return Rectify(d, x, a); });
-    case VectorOp::Kind::kClip:
-      return each([=](V x, V) HWY_ATTR { return hn::Min(hn::Max(x, a), b); });
-    case VectorOp::Kind::kLinear:
-      return each([=](V x, V) HWY_ATTR { return hn::MulAdd(x, a, b); });
-    case VectorOp::Kind::kSigmoid: {
-      const V half = hn::Set(d, 0.5f);
-      return each([=](V x, V) HWY_ATTR { return hn::Add(hn::Sub(SigmoidOf(d, x), half), half); });
-    }
-    case VectorOp::Kind::kSilu:
-      return each([=](V x, V) HWY_ATTR { return hn::Mul(x, SigmoidOf(d, hn::Mul(x, a))); });
-    case VectorOp::Kind::kHardSigmoid:
-      return each([=](V x, V) HWY_ATTR { return hn::Min(hn::Max(hn::MulAdd(x, a, b), zero), one); });
-    case VectorOp::Kind::kHardSwish:
-      return each([=](V x, V)
-                      HWY_ATTR { return hn::Mul(x, hn::Min(hn::Max(hn::MulAdd(x, a, b), zero), one)); });
-    case VectorOp::Kind::kElu:
-      return each([=](V x, V) HWY_ATTR {
-        return hn::IfThenElse(hn::Lt(x, zero), hn::Mul(a, hn::Expm1(d, hn::Min(x, zero))), x);
-      });
-    case VectorOp::Kind::kPRelu:
-      return each([=](V x, V y) HWY_ATTR { return hn::IfThenElse(hn::Lt(x, zero), hn::Mul(x, y), x); });
-    case VectorOp::Kind::kTanh:
-      return each([=](V x, V) HWY_ATTR { return TanhOf(d, x); });
-    case VectorOp::Kind::kAdd:
+    case PostOp::Kind::kPRelu:
+      return each([=](V x, V y)
+                      HWY_ATTR { return hn::IfThenElse(hn::Lt(x, hn::Zero(d)), hn::Mul(x, y), x); });
+    case PostOp::Kind::kAdd:
       return each([=](V x, V y) HWY_ATTR { return hn::Add(x, y); });
-    case VectorOp::Kind::kMul:
+    case PostOp::Kind::kMul:
       return each([=](V x, V y) HWY_ATTR { return hn::Mul(x, y); });
+    default:
+      return WithPostOp(d, {op.kind, op.alpha, op.beta},
+                        [&](const auto& fn) HWY_ATTR { each([&](V x, V) HWY_ATTR { return fn(x); }); });
   }
 }
 

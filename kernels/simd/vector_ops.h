@@ -1,28 +1,12 @@
 #pragma once
 
-#include <cstdint>
+#include "graph/post_op.h"
 
 namespace sluice {
 
 // A post-op that kernels of our own apply to results in registers.
 struct VectorOp {
-  // As PostOp::Kind says.
-  enum class Kind : uint8_t {
-    kRelu,
-    kLeakyRelu,
-    kClip,
-    kLinear,
-    kSigmoid,
-    kSilu,
-    kHardSigmoid,
-    kHardSwish,
-    kTanh,
-    kElu,
-    kAdd,
-    kMul,
-    kPRelu
-  };
-  Kind kind = Kind::kRelu;
+  PostOp::Kind kind = PostOp::Kind::kRelu;
   float alpha = 0, beta = 0;
   // kAdd, kMul, kPRelu: a tensor like dst, or one value a channel, with a panel of channels more than there
   // are.

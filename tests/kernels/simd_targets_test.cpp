@@ -1,17 +1,18 @@
 // Vectorised loops on every instruction set that this processor has, on memory that ends where a page that
 // cannot be touched begins, and at odd addresses.
+#include "tests/kernels/simd_targets.h"
+
 #include <gtest/gtest.h>
 #include <hwy/targets.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include <cstring>
-#include <functional>
 
 #include "kernels/moments.h"
 #include "kernels/simd/normalize.h"
 
-namespace sluice {
+namespace sluice::test {
 namespace {
 
 // `count` floats right before a page without access.
@@ -38,18 +39,6 @@ class Fenced {
   char* memory_;
   float* data_;
 };
-
-void OnEveryTarget(const std::function<void()>& test) {
-  for (int64_t targets = hwy::SupportedTargets(); targets != 0; targets &= targets - 1) {
-    const int64_t target = targets & -targets;
-    hwy::SetSupportedTargetsForTest(target);
-    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
-    SCOPED_TRACE(hwy::TargetName(target));
-    test();
-    hwy::SetSupportedTargetsForTest(0);
-  }
-  hwy::GetChosenTarget().Update(hwy::SupportedTargets());
-}
 
 TEST(SimdTargets, MomentsOfRows) {
   OnEveryTarget([] {
@@ -93,4 +82,4 @@ TEST(SimdTargets, ScaleRow) {
 }
 
 }  // namespace
-}  // namespace sluice
+}  // namespace sluice::test

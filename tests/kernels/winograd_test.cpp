@@ -61,8 +61,7 @@ class Convolution {
   std::vector<float> Run(std::vector<VectorOp> ops, int64_t group) const {
     for (VectorOp& op : ops) op.operand = operand_.data();
     std::vector<float> dst(static_cast<size_t>(c_.n * s_.oc() * s_.oh * s_.ow), -77.0f);
-    const int64_t tiles = c_.n * s_.tile_rows() * s_.tile_cols(),
-                  panels = WinogradPanels(s_);
+    const int64_t tiles = c_.n * s_.tile_rows() * s_.tile_cols(), panels = WinogradPanels(s_);
     auto scratch = hwy::AllocateAligned<float>(static_cast<size_t>(WinogradScratchElems(s_, group)));
     for (int64_t tile = 0; tile < tiles; tile += group) {
       for (int64_t panel = 0; panel < panels; ++panel) {
@@ -135,7 +134,7 @@ TEST(Winograd, AgreesWithTheSumOnOddSizesAndTails) {
 }
 
 TEST(Winograd, AppliesOpsInOrder) {
-  using Kind = VectorOp::Kind;
+  using Kind = PostOp::Kind;
   const auto sigmoid = [](double x) { return 1 / (1 + std::exp(-x)); };
   WithEveryBlock([&](int64_t block) {
     const Convolution c({1, 16, 24, 10, 11, 1, 1, 1, 1}, 4, block, 5);

@@ -1,10 +1,11 @@
-#include <hwy/targets.h>
 #include <tbb/task_arena.h>
 
 #include <cstring>
 
 #include "kernels/parallel.h"
 #include "tests/kernels/ops/conv_reference.h"
+#include "tests/kernels/post_op_samples.h"
+#include "tests/kernels/simd_targets.h"
 
 namespace sluice::test {
 namespace {
@@ -176,22 +177,7 @@ TEST(ConvTranspose, EveryPostOp) {
   const TransposedCase c{2, 1, 17, 19, {5, 9}, {3, 3}, {2, 2}, {1, 1}, {1, 1, 1, 1}, {0, 0}, true};
   const Tensor full = Random({2, 19, 9, 17}, 5), channel = Random({19, 1, 1}, 6), scalar = F({1}, {-1.5f});
   const Tensor column = Random({9, 1}, 7), image = Random({2, 19, 1, 1}, 8);
-  const std::vector<PostOp> unary = {{Kind::kLeakyRelu, 0.1f},
-                                     {Kind::kRelu},
-                                     {Kind::kClip, -0.5f, 3},
-                                     {Kind::kSigmoid},
-                                     {Kind::kSilu, 1.702f},
-                                     {Kind::kHardSigmoid, 0.2f, 0.5f},
-                                     {Kind::kHardSwish, 1.0f / 6, 0.5f},
-                                     {Kind::kTanh},
-                                     {Kind::kElu, 0.7f},
-                                     {Kind::kMish},
-                                     {Kind::kGeluErf},
-                                     {Kind::kGeluTanh},
-                                     {Kind::kLinear, 2, -3},
-                                     {Kind::kAbs},
-                                     {Kind::kSquare}};
-  for (const PostOp& op : unary) CheckCase(c, 30, {op});
+  for (const PostOp& op : UnaryPostOps()) CheckCase(c, 30, {op});
   for (const Tensor& operand : {full, channel, scalar, column, image}) {
     for (Kind kind : {Kind::kAdd, Kind::kMul, Kind::kPRelu}) {
       CheckCase(c, 32, {{.kind = kind, .operand = 3}}, {operand});
@@ -219,11 +205,7 @@ TEST(ConvTranspose, AutoPadAndOutputShape) {
 }
 
 TEST(ConvTranspose, EveryInstructionSet) {
-  for (int64_t targets = hwy::SupportedTargets(); targets != 0; targets &= targets - 1) {
-    const int64_t target = targets & -targets;
-    SCOPED_TRACE(hwy::TargetName(target));
-    hwy::SetSupportedTargetsForTest(target);
-    hwy::GetChosenTarget().Update(target);
+  OnEveryTarget([] {
     std::mt19937 engine(7);
     for (uint32_t i = 0; i < 30 && !testing::Test::HasFailure(); ++i)
       CheckCase(DrawTransposed(engine), 2000 + 7 * i);
@@ -238,9 +220,7 @@ TEST(ConvTranspose, EveryInstructionSet) {
       CheckCase(c, 40, {op, {.kind = Kind::kAdd, .operand = 3}, {.kind = Kind::kPRelu, .operand = 4}},
                 {full, channel});
     }
-  }
-  hwy::SetSupportedTargetsForTest(0);
-  hwy::GetChosenTarget().Update(hwy::SupportedTargets());
+  });
 }
 
 TEST(ConvTranspose, BitsDoNotDependOnTheThreads) {

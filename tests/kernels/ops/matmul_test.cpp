@@ -1,6 +1,7 @@
 #include <tbb/task_arena.h>
 
 #include "tests/kernels/ops/conv_reference.h"
+#include "tests/kernels/post_op_samples.h"
 #include "tests/kernels/run_unknown.h"
 
 // MatMul and Gemm.
@@ -172,21 +173,7 @@ TEST(MatMul, EveryPostOp) {
   const Tensor a = Random({2, 33, 60}, 1, 0.2f), b = Random({60, 70}, 2);
   const Tensor full = Random({2, 33, 70}, 3), column = Random({70}, 4), row = Random({33, 1}, 5);
   const Tensor scalar = F({1}, {-1.5f}), batch = Random({2, 1, 1}, 6);
-  for (const PostOp& op : std::vector<PostOp>{{Kind::kLeakyRelu, 0.1f},
-                                              {Kind::kRelu},
-                                              {Kind::kClip, -0.5f, 2},
-                                              {Kind::kSigmoid},
-                                              {Kind::kSilu, 1},
-                                              {Kind::kHardSigmoid, 0.2f, 0.5f},
-                                              {Kind::kHardSwish, 1.0f / 6, 0.5f},
-                                              {Kind::kTanh},
-                                              {Kind::kElu, 0.7f},
-                                              {Kind::kMish},
-                                              {Kind::kGeluErf},
-                                              {Kind::kGeluTanh},
-                                              {Kind::kLinear, 2, -3},
-                                              {Kind::kAbs},
-                                              {Kind::kSquare}}) {
+  for (const PostOp& op : UnaryPostOps()) {
     SCOPED_TRACE(ToString(op));
     CheckMatMul(a, b, {op});
   }

@@ -1,4 +1,3 @@
-#include <hwy/targets.h>
 #include <tbb/task_arena.h>
 
 #include <cstring>
@@ -6,6 +5,8 @@
 #include "kernels/parallel.h"
 #include "kernels/short_winograd_kernel.h"
 #include "tests/kernels/ops/conv_reference.h"
+#include "tests/kernels/post_op_samples.h"
+#include "tests/kernels/simd_targets.h"
 
 // Convolutions along one axis and phases of transposed ones by Winograd: large enough for the cost model,
 // against the plain kernel, which the tests of Conv and ConvTranspose hold to a reference of their own.
@@ -23,8 +24,7 @@ struct Drawn {
 Drawn DrawCase(std::mt19937& engine, bool transposed) {
   const bool plane = transposed && engine() % 2 == 0;
   const size_t axes = plane ? 2 : 1;
-  const int64_t n = Draw(engine, {1, 2, 5}), ic = Draw(engine, {64, 70}),
-                oc = Draw(engine, {64, 72, 100});
+  const int64_t n = Draw(engine, {1, 2, 5}), ic = Draw(engine, {64, 70}), oc = Draw(engine, {64, 72, 100});
   std::vector<int64_t> in, kernel, strides, dilations, pads;
   for (size_t i = 0; i < axes; ++i) {
     in.push_back(static_cast<int64_t>(plane ? 8 + engine() % 12 : 60 + engine() % 100));
@@ -86,19 +86,13 @@ TEST(ShortWinograd, RandomShapes) {
 }
 
 TEST(ShortWinograd, EveryInstructionSet) {
-  for (int64_t targets = hwy::SupportedTargets(); targets != 0; targets &= targets - 1) {
-    const int64_t target = targets & -targets;
-    SCOPED_TRACE(hwy::TargetName(target));
-    hwy::SetSupportedTargetsForTest(target);
-    hwy::GetChosenTarget().Update(target);
+  OnEveryTarget([] {
     std::mt19937 engine(3);
     int ran = 0;
     for (int i = 0; i < 6 && !testing::Test::HasFailure(); ++i)
       ran += Check(DrawCase(engine, i % 2 == 0)) ? 1 : 0;
     EXPECT_GE(ran, 2);
-  }
-  hwy::SetSupportedTargetsForTest(0);
-  hwy::GetChosenTarget().Update(hwy::SupportedTargets());
+  });
 }
 
 Drawn Line(int64_t k, int64_t dilation) {
@@ -112,16 +106,7 @@ Drawn Line(int64_t k, int64_t dilation) {
 
 TEST(ShortWinograd, PostOps) {
   const Tensor full = Random({2, 72, 301}, 5), channel = Random({72, 1}, 6), scalar = F({1}, {-1.5f});
-  for (const PostOp& op : std::vector<PostOp>{{Kind::kLeakyRelu, 0.1f},
-                                              {Kind::kRelu},
-                                              {Kind::kClip, -0.5f, 3},
-                                              {Kind::kSigmoid},
-                                              {Kind::kSilu, 1.702f},
-                                              {Kind::kHardSigmoid, 0.2f, 0.5f},
-                                              {Kind::kHardSwish, 1.0f / 6, 0.5f},
-                                              {Kind::kTanh},
-                                              {Kind::kElu, 0.7f},
-                                              {Kind::kLinear, 2, -3}}) {
+  for (const PostOp& op : UnaryPostOps()) {
     EXPECT_TRUE(Check(Line(7, 3), {op})) << ToString(op);
   }
   for (Kind kind : {Kind::kAdd, Kind::kMul, Kind::kPRelu}) {
