@@ -1,0 +1,15 @@
+#pragma once
+
+#include <memory>
+
+#include "tools/serve/access.h"
+#include "tools/serve/front_end.h"
+#include "tools/serve/service.h"
+
+namespace sluice::serve {
+
+// The Open Inference Protocol over gRPC, with the health service. `service` and `access` must outlive it.
+std::unique_ptr<FrontEnd> NewGrpcServer(const FrontEndOptions& options, Service& service,
+                                        const Access& access);
+
+}  // namespace sluice::serve

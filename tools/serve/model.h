@@ -1,0 +1,38 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "sluice/session.h"
+#include "tools/preprocess.h"
+#include "tools/serve/types.h"
+
+namespace sluice::serve {
+
+// What model.json beside a model says; every member has a default, so that no file is needed.
+struct ModelConfig {
+  int64_t max_batch_size = 0;      // 0: requests run as they come
+  int64_t max_delay_us = 2000;     // that a request may wait for others while all cores are busy
+  int64_t max_queue = 256;         // requests that may wait; one more is kOverloaded
+  int64_t default_timeout_us = 0;  // of requests that state none; 0: none
+  int64_t max_timeout_us = 0;      // 0: any
+  int default_priority = 0;        // higher runs first
+  bool warm_up = true;             // one run on zeros of the smallest shapes before it serves
+  bool pictures = false;           // BYTES [n] of picture files are accepted for the picture input
+  tools::PictureOptions picture;   // how a picture becomes the input
+  bool letterbox = false;          // fitted with its proportions kept; otherwise stretched
+  bool detect = false;             // pictures are answered with boxes (known detectors only)
+  float threshold = 0.25f, nms = 0.45f;
+  std::vector<std::string> labels;  // of classes; empty: those in the model's metadata
+};
+
+// One version of a model, loaded and warm. Immutable and thread-safe; whoever holds a pointer may run it,
+// also after the repository has put another in its place.
+struct Model {
+  Session session;
+  ModelConfig config;
+  ModelInfo info;
+};
+
+}  // namespace sluice::serve
