@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,7 @@ struct ModelConfig {
   int64_t max_timeout_us = 0;      // 0: any
   int default_priority = 0;        // higher runs first
   bool warm_up = true;             // one run on zeros of the smallest shapes before it serves
+  std::map<std::string, Shape> shapes;  // of inputs, in place of those that the model declares; -1: open
   bool pictures = false;           // BYTES [n] of picture files are accepted for the picture input
   tools::PictureOptions picture;   // how a picture becomes the input
   bool letterbox = false;          // fitted with its proportions kept; otherwise stretched
@@ -32,6 +34,8 @@ struct ModelConfig {
 struct Model {
   Session session;
   ModelConfig config;
+  // Lists the outputs that tensors of the protocol can carry; the session may have others. `versions` is as it
+  // was when this one was loaded.
   ModelInfo info;
 };
 
