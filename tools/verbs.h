@@ -23,5 +23,6 @@ Verb AddConvert(CLI::App& app);
 Verb AddCompare(CLI::App& app);  // compare_verb.cpp
 Verb AddDetect(CLI::App& app);   // detect.cpp
 Verb AddOps(CLI::App& app);      // ops.cpp
+Verb AddServe(CLI::App& app);    // serve_verb.cpp
 
 }  // namespace sluice::tools

@@ -142,6 +142,8 @@ void Log(LogLevel level, std::string_view message, std::initializer_list<LogFiel
 
 bool Logs(LogLevel level) { return static_cast<int>(level) >= lowest && level != LogLevel::kOff; }
 
+bool LogsAccess() { return access_lines; }
+
 void LogAccess(std::initializer_list<LogField> fields) noexcept {
   if (access_lines) Write(LogLevel::kInfo, "request", fields);
 }

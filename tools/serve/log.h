@@ -35,6 +35,7 @@ bool Logs(LogLevel level);
 
 // A line of level info for a request, where options ask for them. The fields are for the caller to choose;
 // nothing of headers but request id, traceparent and the key's name belongs there.
+bool LogsAccess();
 void LogAccess(std::initializer_list<LogField> fields) noexcept;
 
 // Lines that were dropped so far.

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -27,13 +28,9 @@ struct RepositoryOptions {
   std::chrono::milliseconds settle{1000};           // for which files must not have changed
   int max_versions = 0;                             // newest versions of a model that serve; 0: all
   int load_threads = 2;                             // models that load at the same time
-};
-
-struct RepositoryCounts {
-  std::string model, version;
-  bool ready = false;
-  uint64_t loads = 0, failures = 0;
-  double load_seconds = 0;  // of the last load
+  // Told of each load that ended, and of each version that is no longer known. They do not call back.
+  std::function<void(const std::string& model, bool success, int64_t ns)> on_load;
+  std::function<void(const std::string& model, const std::string& version)> on_forget;
 };
 
 // The models of a folder: loaded at start, on demand and when their files change; each change takes effect
@@ -52,6 +49,7 @@ class Repository {
   bool ModelReady(std::string_view model, std::string_view version) const;
   // `versions` are those that serve now. Throws as Find.
   ModelInfo Info(std::string_view model, std::string_view version) const;
+  // Ascending by name, then by version.
   std::vector<std::shared_ptr<const Model>> Serving() const;
 
   // Everything that was there at start and should serve has been loaded once.
@@ -59,12 +57,11 @@ class Repository {
   // No load is under way or due, whether or not all went well; waits at most so long.
   bool WaitSettled(std::chrono::milliseconds most) const;
   std::vector<IndexEntry> Index(bool only_ready) const;
-  std::vector<RepositoryCounts> Counts() const;
 
   // As Service::Load and Unload.
   void Load(std::string_view model);
   void Unload(std::string_view model);
-  // Looks at the folder now and loads what changed.
+  // Has the folder looked at and what changed loaded; returns at once.
   void Rescan();
 
  private:
