@@ -11,6 +11,8 @@ missing=()
 while read -r package; do
   dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q '^install ok installed$' || missing+=("$package")
 done < <(grep -v '^#' tools/packages.txt)
+# By their commands: Node.js's own packages hold npm as well and refuse Debian's beside them.
+command -v npm >/dev/null || missing+=(nodejs npm)
 if ((${#missing[@]})); then
   echo "Installing ${missing[*]}"
   sudo=()
