@@ -30,8 +30,8 @@ bool LooksLikePicture(std::span<const std::byte> bytes);
 
 // BMP, JPEG (grey or YCbCr; a rotation in its EXIF data is not applied), JPEG 2000, PNG of any kind (16 bits are
 // rounded to 8), PNM, TIFF, WebP; transparency is put on white. Throws Error{kInvalidArgument, kUnsupported}
-// naming `place`.
-Picture DecodePicture(std::span<const std::byte> bytes, const std::string& place);
+// naming `place`, also for a picture of more than max_pixels, before it is decoded.
+Picture DecodePicture(std::span<const std::byte> bytes, const std::string& place, int64_t max_pixels = kMaxPixels);
 Picture ReadPicture(const std::string& path);
 
 // PNG, or JPEG of quality 92 if the path ends with .jpg or .jpeg; other endings are refused.

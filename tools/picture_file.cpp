@@ -29,8 +29,8 @@ bool IsJpegPath(const std::string& path) {
 
 bool LooksLikePicture(std::span<const std::byte> bytes) { return FindImageFormat(bytes) != nullptr; }
 
-Picture DecodePicture(std::span<const std::byte> bytes, const std::string& place) {
-  const Image image = DecodeImage(bytes, fmt::format("'{}'", place));
+Picture DecodePicture(std::span<const std::byte> bytes, const std::string& place, int64_t max_pixels) {
+  const Image image = DecodeImage(bytes, fmt::format("'{}'", place), max_pixels);
   Picture picture(static_cast<int>(image.width), static_cast<int>(image.height));
   const uint8_t* from = image.pixels.data();
   for (size_t i = 0; i < picture.rgb.size(); i += 3, from += image.channels) {

@@ -13,10 +13,10 @@ void FailImage(const std::string& place, const std::string& what) {
   throw Error(ErrorCode::kInvalidArgument, place + ": " + what);
 }
 
-void CheckImageSize(int64_t width, int64_t height, const std::string& place) {
-  if (width > 0 && height > 0 && width <= kMaxPixels / height) return;
+void CheckImageSize(int64_t width, int64_t height, int64_t max_pixels, const std::string& place) {
+  if (width > 0 && height > 0 && width <= max_pixels / height) return;
   FailImage(place, "a picture of " + std::to_string(width) + " x " + std::to_string(height) +
-                       " pixels, expected 1 to " + std::to_string(kMaxPixels) + " of them");
+                       " pixels, expected 1 to " + std::to_string(max_pixels) + " of them");
 }
 
 bool BeginsWith(std::span<const std::byte> bytes, std::string_view magic) {
@@ -30,11 +30,11 @@ const ImageFormat* FindImageFormat(std::span<const std::byte> bytes) {
   return nullptr;
 }
 
-Image DecodeImage(std::span<const std::byte> bytes, const std::string& place) {
+Image DecodeImage(std::span<const std::byte> bytes, const std::string& place, int64_t max_pixels) {
   const ImageFormat* const format = FindImageFormat(bytes);
   if (format == nullptr)
     FailImage(place, "begins like no picture, expected PNG, JPEG, JPEG 2000, WebP, TIFF, BMP or PNM");
-  return format->decode(bytes, place);
+  return format->decode(bytes, place, max_pixels);
 }
 
 }  // namespace sluice

@@ -8,7 +8,7 @@
 namespace sluice {
 namespace {
 
-Image DecodeJpeg(std::span<const std::byte> bytes, const std::string& place) {
+Image DecodeJpeg(std::span<const std::byte> bytes, const std::string& place, int64_t max_pixels) {
   const std::unique_ptr<void, int (*)(void*)> handle(tjInitDecompress(), tjDestroy);
   if (!handle) throw Error(ErrorCode::kOutOfMemory, "no memory for the JPEG decoder");
   const auto* data = reinterpret_cast<const unsigned char*>(bytes.data());
@@ -16,7 +16,7 @@ Image DecodeJpeg(std::span<const std::byte> bytes, const std::string& place) {
   int width = 0, height = 0, subsampling = 0, colorspace = 0;
   if (tjDecompressHeader3(handle.get(), data, size, &width, &height, &subsampling, &colorspace) != 0)
     FailImage(place, "no readable JPEG: " + std::string(tjGetErrorStr2(handle.get())));
-  CheckImageSize(width, height, place);
+  CheckImageSize(width, height, max_pixels, place);
   if (colorspace == TJCS_CMYK || colorspace == TJCS_YCCK)
     throw Error(ErrorCode::kUnsupported, place + ": a JPEG in CMYK, expected grey or YCbCr");
   Image image(width, height, 3);

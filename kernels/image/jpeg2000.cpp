@@ -51,7 +51,7 @@ uint8_t Sample(const opj_image_comp_t& component, size_t i) {
   return static_cast<uint8_t>(std::clamp(value, 0, 255));
 }
 
-Image DecodeJpeg2000(std::span<const std::byte> bytes, const std::string& place) {
+Image DecodeJpeg2000(std::span<const std::byte> bytes, const std::string& place, int64_t max_pixels) {
   Source source{bytes};
   const std::unique_ptr<opj_stream_t, void (*)(opj_stream_t*)> stream(opj_stream_default_create(OPJ_TRUE),
                                                                       opj_stream_destroy);
@@ -71,7 +71,7 @@ Image DecodeJpeg2000(std::span<const std::byte> bytes, const std::string& place)
   const std::unique_ptr<opj_image_t, void (*)(opj_image_t*)> image(header, opj_image_destroy);
   if (!opened) FailImage(place, "no readable JPEG 2000");
   const int64_t width = int64_t{image->x1} - image->x0, height = int64_t{image->y1} - image->y0;
-  CheckImageSize(width, height, place);
+  CheckImageSize(width, height, max_pixels, place);
   if (!opj_decode(codec.get(), stream.get(), image.get()) || !opj_end_decompress(codec.get(), stream.get()))
     FailImage(place, "no readable JPEG 2000");
   if (image->numcomps == 0) FailImage(place, "no readable JPEG 2000: it has no components");

@@ -14,7 +14,7 @@ uint32_t Little(std::span<const std::byte> bytes, size_t at, int count) {
 }
 
 // Of 24 or 32 bits a pixel, or of 8 with a palette; no compression.
-Image DecodeBmp(std::span<const std::byte> bytes, const std::string& place) {
+Image DecodeBmp(std::span<const std::byte> bytes, const std::string& place, int64_t max_pixels) {
   if (bytes.size() < 54 || Little(bytes, 14, 4) < 40)
     FailImage(place, "no readable BMP: its header ends early");
   const uint32_t begin = Little(bytes, 10, 4), bits = Little(bytes, 28, 2),
@@ -23,7 +23,7 @@ Image DecodeBmp(std::span<const std::byte> bytes, const std::string& place) {
              rows = static_cast<int32_t>(Little(bytes, 22, 4));
   // Rows from the bottom, or from the top where their number is negative.
   const int64_t height = rows < 0 ? -int64_t{rows} : rows;
-  CheckImageSize(width, height, place);
+  CheckImageSize(width, height, max_pixels, place);
   if (compression != 0 || (bits != 8 && bits != 24 && bits != 32))
     throw Error(ErrorCode::kUnsupported, place + ": a BMP of " + std::to_string(bits) +
                                              " bits a pixel and compression " + std::to_string(compression) +
@@ -75,10 +75,10 @@ class PnmHeader {
   size_t at_ = 2;
 };
 
-Image DecodePnm(std::span<const std::byte> bytes, const std::string& place) {
+Image DecodePnm(std::span<const std::byte> bytes, const std::string& place, int64_t max_pixels) {
   PnmHeader header(bytes, place);
   const int64_t width = header.Next(), height = header.Next(), max = header.Next();
-  CheckImageSize(width, height, place);
+  CheckImageSize(width, height, max_pixels, place);
   if (max < 1 || max > 255)
     throw Error(ErrorCode::kUnsupported,
                 place + ": a PNM of values up to " + std::to_string(max) + ", expected 255");

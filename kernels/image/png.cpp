@@ -31,7 +31,7 @@ void OnPngWarning(png_structp, png_const_charp) {}
 
 // Decodes to 8-bit RGBA. Only trivially destructible objects live in this frame, because libpng reports
 // errors by longjmp. Returns false where source.message says why.
-bool DecodeRgba(PngSource& source, Image& image, std::vector<png_bytep>& rows) {
+bool DecodeRgba(PngSource& source, int64_t max_pixels, Image& image, std::vector<png_bytep>& rows) {
   png_structp png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &source, OnPngError, OnPngWarning);
   if (png == nullptr) return false;
   png_infop info = png_create_info_struct(png);
@@ -44,7 +44,7 @@ bool DecodeRgba(PngSource& source, Image& image, std::vector<png_bytep>& rows) {
   png_read_info(png, info);
   image.width = png_get_image_width(png, info);
   image.height = png_get_image_height(png, info);
-  if (image.width > kMaxPixels / image.height) png_error(png, "too many pixels");
+  if (image.width > max_pixels / image.height) png_error(png, "too many pixels");
   png_set_expand(png);
   png_set_scale_16(png);
   png_set_gray_to_rgb(png);
@@ -63,11 +63,11 @@ bool DecodeRgba(PngSource& source, Image& image, std::vector<png_bytep>& rows) {
   return true;
 }
 
-Image DecodePng(std::span<const std::byte> bytes, const std::string& place) {
+Image DecodePng(std::span<const std::byte> bytes, const std::string& place, int64_t max_pixels) {
   PngSource source{bytes};
   Image image;
   std::vector<png_bytep> rows;
-  if (!DecodeRgba(source, image, rows)) FailImage(place, "no readable PNG: " + std::string(source.message));
+  if (!DecodeRgba(source, max_pixels, image, rows)) FailImage(place, "no readable PNG: " + std::string(source.message));
   return image;
 }
 

@@ -32,7 +32,7 @@ toff_t Seek(thandle_t handle, toff_t offset, int whence) {
 int Close(thandle_t) { return 0; }
 toff_t Size(thandle_t handle) { return static_cast<Source*>(handle)->bytes.size(); }
 
-Image DecodeTiff(std::span<const std::byte> bytes, const std::string& place) {
+Image DecodeTiff(std::span<const std::byte> bytes, const std::string& place, int64_t max_pixels) {
   // The library prints nothing.
   [[maybe_unused]] static const bool kQuiet =
       (TIFFSetErrorHandler(nullptr), TIFFSetWarningHandler(nullptr), true);
@@ -43,7 +43,7 @@ Image DecodeTiff(std::span<const std::byte> bytes, const std::string& place) {
   uint32_t width = 0, height = 0;
   TIFFGetField(tiff.get(), TIFFTAG_IMAGEWIDTH, &width);
   TIFFGetField(tiff.get(), TIFFTAG_IMAGELENGTH, &height);
-  CheckImageSize(width, height, place);
+  CheckImageSize(width, height, max_pixels, place);
   std::vector<uint32_t> raster(static_cast<size_t>(width) * height);
   if (TIFFReadRGBAImageOriented(tiff.get(), width, height, raster.data(), ORIENTATION_TOPLEFT, 1) == 0)
     FailImage(place, "no readable TIFF");

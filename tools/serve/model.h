@@ -22,11 +22,11 @@ struct ModelConfig {
   bool warm_up = true;             // one run on zeros of the smallest shapes before it serves
   std::map<std::string, Shape> shapes;  // of inputs, in place of those that the model declares; -1: open
   bool pictures = false;           // BYTES [n] of picture files are accepted for the picture input
-  tools::PictureOptions picture;   // how a picture becomes the input
+  tools::PictureOptions picture = {};  // how a picture becomes the input
   bool letterbox = false;          // fitted with its proportions kept; otherwise stretched
   bool detect = false;             // pictures are answered with boxes (known detectors only)
   float threshold = 0.25f, nms = 0.45f;
-  std::vector<std::string> labels;  // of classes; empty: those in the model's metadata
+  std::vector<std::string> labels = {};  // of classes; empty: those in the model's metadata
 };
 
 // One version of a model, loaded and warm. Immutable and thread-safe; whoever holds a pointer may run it,

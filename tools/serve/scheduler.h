@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <memory>
+#include <string>
 
 #include "tools/serve/model.h"
 #include "tools/serve/service.h"
@@ -13,10 +14,17 @@ class Recorder;
 struct SchedulerOptions {
   int threads = 0;           // of the machine's that run models; 0: as many as a session uses
   int64_t max_queue = 4096;  // requests of all models that may wait
-  int64_t max_queue_bytes = int64_t{1} << 30;  // that they may hold
+  int64_t max_queue_bytes = int64_t{1} << 30;  // that they may hold; those of one model half of it
+  // Called with what went wrong inside, which the client is not told. From any thread; must not throw.
+  std::function<void(const InferRequest&, const std::string&)> on_failure = {};
 };
 
 // Runs requests: bounded queues, batches, deadlines, priorities, fair shares for models. Thread-safe.
+//
+// Parameters of a request: `timeout`, microseconds from its receipt; `priority`, -100 to 100, higher runs
+// first, where one step outweighs a second of waiting, so that nothing waits for ever; `profile`, true for
+// the times of the model's steps; `top`, for that many best classes as outputs `top_scores`, `top_indices`
+// and `top_labels`.
 class Scheduler {
  public:
   Scheduler(const SchedulerOptions& options, Recorder& recorder);

@@ -1,0 +1,174 @@
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <functional>
+#include <initializer_list>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "tests/graph/onnx_builder.h"
+#include "tools/serve/datatypes.h"
+#include "tools/serve/model.h"
+#include "tools/serve/scheduler.h"
+
+namespace sluice::serve::test {
+
+using sluice::test::AddFloats;
+using sluice::test::AddNode;
+using sluice::test::EmptyModel;
+using sluice::test::GraphProto;
+using sluice::test::ModelProto;
+using sluice::test::NodeProto;
+using sluice::test::TensorProto;
+
+// -1 becomes a dimension of no name, but for the first, which is `batch`.
+inline void SetOpenType(sluice_onnx::ValueInfoProto* info, const std::string& name,
+                        std::initializer_list<int64_t> shape, int type = TensorProto::FLOAT) {
+  info->set_name(name);
+  auto* tensor = info->mutable_type()->mutable_tensor_type();
+  tensor->set_elem_type(type);
+  tensor->mutable_shape();
+  bool first = true;
+  for (int64_t size : shape) {
+    auto* dim = tensor->mutable_shape()->add_dim();
+    if (size >= 0)
+      dim->set_dim_value(size);
+    else if (first)
+      dim->set_dim_param("batch");
+    first = false;
+  }
+}
+
+inline std::shared_ptr<const Model> Serve(const ModelProto& proto, const std::string& name,
+                                          ModelConfig config = {}) {
+  const std::string bytes = proto.SerializeAsString();
+  Model model{.session = Session::LoadBytes(std::as_bytes(std::span(bytes))),
+              .config = std::move(config),
+              .info = {}};
+  model.info.name = name;
+  model.info.version = "1";
+  model.info.labels = model.config.labels;
+  return std::make_shared<const Model>(std::move(model));
+}
+
+// x [batch, 4] -> y = x * w + b, [batch, 3], and z = -x.
+inline ModelProto LinearModel() {
+  ModelProto model = EmptyModel();
+  GraphProto* graph = model.mutable_graph();
+  SetOpenType(graph->add_input(), "x", {-1, 4});
+  SetOpenType(graph->add_output(), "y", {-1, 3});
+  SetOpenType(graph->add_output(), "z", {-1, 4});
+  AddFloats(graph, "w", {4, 3}, {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12});
+  AddFloats(graph, "b", {3}, {0.5f, -1, 2});
+  AddNode(graph, "MatMul", {"x", "w"}, {"p"});
+  AddNode(graph, "Add", {"p", "b"}, {"y"});
+  AddNode(graph, "Neg", {"x"}, {"z"});
+  return model;
+}
+
+// n INT64 [] and x [2] -> y = x + n, counted up one by one: a run as long as the request says.
+inline ModelProto CountingModel() {
+  ModelProto model = EmptyModel();
+  GraphProto* graph = model.mutable_graph();
+  SetOpenType(graph->add_input(), "n", {}, TensorProto::INT64);
+  SetOpenType(graph->add_input(), "x", {2});
+  SetOpenType(graph->add_output(), "y", {2});
+  TensorProto* condition = graph->add_initializer();
+  condition->set_name("go");
+  condition->set_data_type(TensorProto::BOOL);
+  condition->set_raw_data(std::string(1, '\1'));
+  NodeProto* loop = AddNode(graph, "Loop", {"n", "go", "x"}, {"y"});
+  auto* body = loop->add_attribute();
+  body->set_name("body");
+  body->set_type(sluice_onnx::AttributeProto::GRAPH);
+  GraphProto* inner = body->mutable_g();
+  inner->set_name("body");
+  SetOpenType(inner->add_input(), "i", {}, TensorProto::INT64);
+  SetOpenType(inner->add_input(), "c", {}, TensorProto::BOOL);
+  SetOpenType(inner->add_input(), "v", {2});
+  SetOpenType(inner->add_output(), "c_out", {}, TensorProto::BOOL);
+  SetOpenType(inner->add_output(), "v_out", {2});
+  AddFloats(inner, "one", {}, {1});
+  AddNode(inner, "Identity", {"c"}, {"c_out"});
+  AddNode(inner, "Add", {"v", "one"}, {"v_out"});
+  return model;
+}
+
+inline InferInput Floats(const std::string& name, const Shape& shape, const std::vector<float>& values) {
+  return {.name = name, .tensor = Tensor::From<float>(shape, values), .parameters = {}};
+}
+
+inline InferRequest LinearRequest(int64_t rows, float start) {
+  std::vector<float> values;
+  for (int64_t i = 0; i < 4 * rows; ++i) values.push_back(start += 0.25f);
+  InferRequest request;
+  request.inputs.push_back(Floats("x", {rows, 4}, values));
+  return request;
+}
+
+inline InferRequest CountingRequest(int64_t steps) {
+  InferRequest request;
+  request.inputs.push_back({.name = "n", .tensor = Tensor::Scalar(steps), .parameters = {}});
+  request.inputs.push_back(Floats("x", {2}, {0, 10}));
+  return request;
+}
+
+// Collects answers in the order in which they come; requests are numbered.
+class Mailbox {
+ public:
+  struct Letter {
+    int number;
+    Service::Answer answer;
+    Clock::time_point at;
+  };
+
+  std::function<void(Service::Answer)> Slot(int number) {
+    return [this, number](Service::Answer answer) {
+      const std::lock_guard lock(mutex_);
+      letters_.push_back({number, std::move(answer), Clock::now()});
+      changed_.notify_all();
+    };
+  }
+  // The first `count` answers; fewer after a minute.
+  std::vector<Letter> Wait(size_t count) {
+    std::unique_lock lock(mutex_);
+    changed_.wait_for(lock, std::chrono::minutes(1), [&] { return letters_.size() >= count; });
+    return letters_;
+  }
+  size_t size() {
+    const std::lock_guard lock(mutex_);
+    return letters_.size();
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<Letter> letters_;
+};
+
+inline Service::Answer RunOne(Scheduler& scheduler, const std::shared_ptr<const Model>& model,
+                              InferRequest request) {
+  Mailbox mailbox;
+  scheduler.Submit(model, std::move(request), mailbox.Slot(0));
+  auto letters = mailbox.Wait(1);
+  if (letters.empty()) return ServeError(Reason::kInternal, "no answer");
+  return std::move(letters[0].answer);
+}
+
+// The error of an answer; nothing where it has none.
+inline std::optional<Reason> ReasonOf(const Service::Answer& answer) {
+  if (const auto* error = std::get_if<ServeError>(&answer)) return error->reason();
+  return std::nullopt;
+}
+inline std::string TextOf(const Service::Answer& answer) {
+  const auto* error = std::get_if<ServeError>(&answer);
+  return error == nullptr ? "" : error->what();
+}
+
+}  // namespace sluice::serve::test

@@ -1,0 +1,52 @@
+#include "tools/serve/top_classes.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+namespace sluice::serve {
+
+void AddTop(const NamedValues& outputs, const std::vector<ValueInfo>& infos, int64_t top,
+            const std::vector<std::string>& labels, InferResponse& response) {
+  const Tensor* scores = nullptr;
+  for (const ValueInfo& info : infos) {
+    const auto found = outputs.find(info.name);
+    if (found == outputs.end() || !found->second.is_tensor()) continue;
+    const Tensor& tensor = found->second.tensor();
+    if (tensor.dtype() != DataType::kFloat || tensor.rank() < 1) continue;
+    scores = &tensor;
+    break;
+  }
+  if (scores == nullptr) throw ServeError(Reason::kInvalid, "parameter 'top': the model has no FP32 scores");
+  Shape shape = scores->shape();
+  const int64_t classes = shape.back(), count = std::min(top, classes);
+  shape.back() = count;
+  Tensor best(DataType::kFloat, shape), indices(DataType::kInt64, shape), names(DataType::kString, shape);
+  float* best_at = best.mutable_values<float>().data();
+  int64_t* index_at = indices.mutable_values<int64_t>().data();
+  std::string* name_at = names.mutable_values<std::string>().data();
+  std::vector<int64_t> order(static_cast<size_t>(classes));
+  const int64_t rows = classes == 0 ? 0 : scores->num_elements() / classes;
+  for (int64_t row = 0; row < rows; ++row) {
+    const float* from = scores->values<float>().data() + row * classes;
+    std::iota(order.begin(), order.end(), int64_t{0});
+    // Values that are no numbers come last; equal ones by their number.
+    const auto rank = [from](int64_t i) {
+      return std::isnan(from[i]) ? -std::numeric_limits<float>::infinity() : from[i];
+    };
+    std::partial_sort(order.begin(), order.begin() + count, order.end(),
+                      [&](int64_t a, int64_t b) { return rank(a) != rank(b) ? rank(a) > rank(b) : a < b; });
+    for (int64_t i = 0; i < count; ++i) {
+      const int64_t label = order[static_cast<size_t>(i)];
+      *best_at++ = from[label];
+      *index_at++ = label;
+      *name_at++ = label < static_cast<int64_t>(labels.size()) ? labels[static_cast<size_t>(label)]
+                                                               : std::to_string(label);
+    }
+  }
+  response.outputs.emplace_back("top_scores", std::move(best));
+  response.outputs.emplace_back("top_indices", std::move(indices));
+  response.outputs.emplace_back("top_labels", std::move(names));
+}
+
+}  // namespace sluice::serve
