@@ -301,7 +301,7 @@ bool Parse(const std::string& bytes, ModelProto& proto) {
 }
 
 std::unique_ptr<Graph> Import(std::span<const std::byte> bytes, std::shared_ptr<const void> owner,
-                              std::optional<std::string> folder) {
+                              std::optional<std::string> folder, bool copy = false) {
   if (bytes.empty()) throw Error(ErrorCode::kInvalidModel, "not a valid ONNX file: it is empty");
   const Skeleton skeleton = SkeletonOf(bytes);
   ModelProto proto;
@@ -313,7 +313,7 @@ std::unique_ptr<Graph> Import(std::span<const std::byte> bytes, std::shared_ptr<
   // Models of IR versions 1 and 2 import no operator set: the first is meant.
   if (opsets->empty()) (*opsets)[""] = 1;
 
-  TensorSource tensors(skeleton.blobs, std::move(owner), std::move(folder));
+  TensorSource tensors(skeleton.blobs, std::move(owner), std::move(folder), copy);
   FunctionInliner functions(proto);
   ModelReader model{tensors, functions, {}};
   GraphReader reader(model, nullptr);
@@ -334,17 +334,23 @@ std::unique_ptr<Graph> Import(std::span<const std::byte> bytes, std::shared_ptr<
 
 }  // namespace
 
-std::unique_ptr<Graph> ImportOnnx(const std::string& path) {
-  const std::shared_ptr<const MappedFile> file = MappedFile::Open(path);
-  std::unique_ptr<Graph> graph;
+std::unique_ptr<Graph> ImportOnnx(const std::string& path, bool copy) {
+  const std::string folder = std::filesystem::path(path).parent_path().string();
   try {
-    graph = Import(file->bytes(), file, std::filesystem::path(path).parent_path().string());
+    if (copy) {
+      // Each constant gets memory of its own, which goes when its kernel has packed it; these bytes go at once.
+      const Tensor bytes = ReadFile(path);
+      return Import(std::as_bytes(bytes.values<uint8_t>()), nullptr, folder, /*copy=*/true);
+    }
+    const std::shared_ptr<const MappedFile> file = MappedFile::Open(path);
+    std::unique_ptr<Graph> graph = Import(file->bytes(), file, folder);
+    // What was copied is not needed in memory twice; views read their pages again when they are used.
+    file->Forget();
+    return graph;
   } catch (const Error& error) {
+    if (std::string_view(error.what()).starts_with(path)) throw;
     throw Error(error.code(), path + ": " + error.what());
   }
-  // What was copied is not needed in memory twice; views read their pages again when they are used.
-  file->Forget();
-  return graph;
 }
 
 std::unique_ptr<Graph> ImportOnnxBytes(std::span<const std::byte> bytes, std::shared_ptr<const void> owner) {

@@ -9,10 +9,11 @@
 namespace sluice {
 
 // Reads an ONNX model. The file is mapped; constants are views into the mapping where their alignment
-// and type allow, and keep it alive. External data is found beside the file and nowhere else.
+// and type allow, and keep it alive. With `copy` all is read into memory instead, and nothing that later happens
+// to the files matters. External data is found beside the file and nowhere else.
 // Every node is resolved to its definition (Node::op); all unknown operators are named in one error.
 // Throws Error{kInvalidModel, kUnsupported, kInvalidArgument (no such file)}.
-std::unique_ptr<Graph> ImportOnnx(const std::string& path);
+std::unique_ptr<Graph> ImportOnnx(const std::string& path, bool copy = false);
 
 // The same from memory that `owner` keeps alive (null: what is kept is copied). External data is refused.
 std::unique_ptr<Graph> ImportOnnxBytes(std::span<const std::byte> bytes, std::shared_ptr<const void> owner);

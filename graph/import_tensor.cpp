@@ -147,20 +147,30 @@ std::span<const std::byte> TensorSource::External(const TensorProto& proto, int6
     if (entry.key() == "offset") offset = ParseNumber(proto, "offset", entry.value());
     if (entry.key() == "length") length = ParseNumber(proto, "length", entry.value());
   }
-  std::shared_ptr<const MappedFile>& file = files_[location];
+  if (length < 0) length = wanted;
+  std::span<const std::byte> bytes;  // that are there from `offset` on
+  int64_t size = 0;
   try {
-    if (!file) file = MappedFile::OpenInside(*folder_, location);
+    if (copy_) {
+      const auto part = std::make_shared<const Tensor>(ReadFileInside(*folder_, location, offset, length, size));
+      bytes = std::as_bytes(part->values<uint8_t>());
+      owner = part;
+    } else {
+      std::shared_ptr<const MappedFile>& file = files_[location];
+      if (!file) file = MappedFile::OpenInside(*folder_, location);
+      bytes = file->bytes();
+      size = static_cast<int64_t>(bytes.size());
+      bytes = bytes.subspan(static_cast<size_t>(std::min(offset, size)));
+      owner = file;
+    }
   } catch (const Error& error) {
     Fail(proto, error.what());
   }
-  const auto bytes = file->bytes();
-  if (length < 0) length = wanted;
-  if (offset > static_cast<int64_t>(bytes.size()) || length > static_cast<int64_t>(bytes.size()) - offset) {
+  if (offset > size || length > static_cast<int64_t>(bytes.size())) {
     Fail(proto, "external data: bytes " + std::to_string(offset) + " to " + std::to_string(offset) + " + " +
-                    std::to_string(length) + " of '" + location + "', which has " + std::to_string(bytes.size()));
+                    std::to_string(length) + " of '" + location + "', which has " + std::to_string(size));
   }
-  owner = file;
-  return bytes.subspan(static_cast<size_t>(offset), static_cast<size_t>(length));
+  return bytes.first(static_cast<size_t>(length));
 }
 
 Tensor TensorSource::Read(const TensorProto& proto) {

@@ -16,10 +16,10 @@ namespace sluice {
 class TensorSource {
  public:
   // `blobs` are views into memory that `owner` keeps alive; null: what is kept is copied. External
-  // data lies in `folder`; nothing: it is refused.
+  // data lies in `folder`; nothing: it is refused. copy: external files are read instead of mapped.
   TensorSource(std::span<const std::span<const std::byte>> blobs, std::shared_ptr<const void> owner,
-               std::optional<std::string> folder)
-      : blobs_(blobs), owner_(std::move(owner)), folder_(std::move(folder)) {}
+               std::optional<std::string> folder, bool copy)
+      : blobs_(blobs), owner_(std::move(owner)), folder_(std::move(folder)), copy_(copy) {}
 
   // The tensor of a TensorProto whose raw_data is an index into blobs. A view where alignment and
   // type allow. Throws Error{kInvalidModel} that names the tensor.
@@ -35,6 +35,7 @@ class TensorSource {
   std::span<const std::span<const std::byte>> blobs_;
   std::shared_ptr<const void> owner_;
   std::optional<std::string> folder_;
+  bool copy_;
   std::map<std::string, std::shared_ptr<const MappedFile>> files_;
 };
 

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -55,34 +56,22 @@ std::vector<std::string> Components(const std::string& path) {
   return parts;
 }
 
-}  // namespace
+struct OpenFile {
+  Descriptor descriptor;
+  int64_t size;
+};
 
-MappedFile::MappedFile(int descriptor, size_t size, const std::string& path) : size_(size) {
-  if (size == 0) return;
-  data_ = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE, descriptor, 0);
-  if (data_ == MAP_FAILED) {
-    data_ = nullptr;
-    throw Error(ErrorCode::kOutOfMemory, path + ": cannot be mapped: " + std::strerror(errno));
-  }
-}
-
-MappedFile::~MappedFile() {
-  if (data_ != nullptr) munmap(data_, size_);
-}
-
-void MappedFile::Forget() const {
-  if (data_ != nullptr) madvise(data_, size_, MADV_DONTNEED);
-}
-
-std::shared_ptr<const MappedFile> MappedFile::Open(const std::string& path) {
-  const Descriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+OpenFile OpenPath(const std::string& path) {
+  Descriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (file.get() < 0) Fail(ErrorCode::kInvalidArgument, path, std::strerror(errno));
   const struct stat info = StatRegular(file.get(), ErrorCode::kInvalidArgument, path);
-  return std::shared_ptr<const MappedFile>(new MappedFile(file.get(), static_cast<size_t>(info.st_size), path));
+  return {std::move(file), info.st_size};
 }
 
-std::shared_ptr<const MappedFile> MappedFile::OpenInside(const std::string& folder, const std::string& location) {
-  const std::string place = "external data '" + location + "'";
+std::string PlaceOf(const std::string& location) { return "external data '" + location + "'"; }
+
+OpenFile OpenLocation(const std::string& folder, const std::string& location) {
+  const std::string place = PlaceOf(location);
   constexpr ErrorCode kCode = ErrorCode::kInvalidModel;
   if (location.find('\0') != std::string::npos) Fail(kCode, place, "the name holds a zero byte");
   if (location.starts_with("/")) Fail(kCode, place, "absolute path, expected one inside the model's folder");
@@ -104,7 +93,65 @@ std::shared_ptr<const MappedFile> MappedFile::OpenInside(const std::string& fold
   }
   const struct stat info = StatRegular(at.get(), kCode, place);
   if (info.st_nlink > 1) Fail(kCode, place, "the file has other hard links, which may lie outside the model's folder");
-  return std::shared_ptr<const MappedFile>(new MappedFile(at.get(), static_cast<size_t>(info.st_size), place));
+  return {std::move(at), info.st_size};
+}
+
+// Bytes from `offset` of an open file.
+Tensor ReadBytes(const OpenFile& file, int64_t offset, int64_t length, const std::string& place) {
+  Tensor bytes(DataType::kUInt8, {length});
+  auto* const to = static_cast<std::byte*>(bytes.mutable_data());
+  for (int64_t done = 0; done < length;) {
+    const ssize_t count = pread(file.descriptor.get(), to + done, static_cast<size_t>(length - done), offset + done);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) Fail(ErrorCode::kInvalidModel, place, std::strerror(errno));
+    if (count == 0) Fail(ErrorCode::kInvalidModel, place, "became shorter while it was read");
+    done += count;
+  }
+  return bytes;
+}
+
+}  // namespace
+
+MappedFile::MappedFile(int descriptor, size_t size, const std::string& path) : size_(size) {
+  if (size == 0) return;
+  data_ = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE, descriptor, 0);
+  if (data_ == MAP_FAILED) {
+    data_ = nullptr;
+    throw Error(ErrorCode::kOutOfMemory, path + ": cannot be mapped: " + std::strerror(errno));
+  }
+}
+
+MappedFile::~MappedFile() {
+  if (data_ != nullptr) munmap(data_, size_);
+}
+
+void MappedFile::Forget() const {
+  if (data_ != nullptr) madvise(data_, size_, MADV_DONTNEED);
+}
+
+std::shared_ptr<const MappedFile> MappedFile::Open(const std::string& path) {
+  const OpenFile file = OpenPath(path);
+  return std::shared_ptr<const MappedFile>(
+      new MappedFile(file.descriptor.get(), static_cast<size_t>(file.size), path));
+}
+
+std::shared_ptr<const MappedFile> MappedFile::OpenInside(const std::string& folder, const std::string& location) {
+  const OpenFile file = OpenLocation(folder, location);
+  return std::shared_ptr<const MappedFile>(
+      new MappedFile(file.descriptor.get(), static_cast<size_t>(file.size), PlaceOf(location)));
+}
+
+Tensor ReadFile(const std::string& path) {
+  const OpenFile file = OpenPath(path);
+  return ReadBytes(file, 0, file.size, path);
+}
+
+Tensor ReadFileInside(const std::string& folder, const std::string& location, int64_t offset, int64_t length,
+                      int64_t& size) {
+  const OpenFile file = OpenLocation(folder, location);
+  size = file.size;
+  const int64_t begin = std::min(offset, size);
+  return ReadBytes(file, begin, std::min(length, size - begin), PlaceOf(location));
 }
 
 }  // namespace sluice

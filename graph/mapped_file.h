@@ -5,6 +5,8 @@
 #include <span>
 #include <string>
 
+#include "sluice/tensor.h"
+
 namespace sluice {
 
 // A file mapped read-only; views into it keep the mapping alive through its shared_ptr. Writing to a
@@ -30,5 +32,13 @@ class MappedFile {
   void* data_ = nullptr;
   size_t size_ = 0;
 };
+
+// The same files, read into memory of their own (uint8 [n]): what happens to the file later, a cut or an
+// overwriting in place, does not reach it. Throw as Open and OpenInside, and Error{kInvalidModel} for a file that
+// is cut while it is read.
+Tensor ReadFile(const std::string& path);
+// `length` bytes from `offset`; fewer where the file, of `size` bytes, ends before.
+Tensor ReadFileInside(const std::string& folder, const std::string& location, int64_t offset, int64_t length,
+                      int64_t& size);
 
 }  // namespace sluice

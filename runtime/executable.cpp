@@ -158,7 +158,8 @@ void Executable::Show(const Frame& frame, int index, const Observer& observer) c
   }
 }
 
-std::vector<Value> Executable::Run(std::span<const Value> inputs, const Observer& observer) const {
+std::vector<Value> Executable::Run(std::span<const Value> inputs, const Observer& observer,
+                                   std::vector<StepProfile>* profile) const {
   // A loop's body may have no steps that would look.
   if (const RunLimits* limits = RunLimits::Current()) limits->Check();
   std::vector<InputType> types;
@@ -166,10 +167,12 @@ std::vector<Value> Executable::Run(std::span<const Value> inputs, const Observer
   for (const Value& input : inputs) types.push_back(TypeOf(input));
   const std::shared_ptr<CompiledPlan> compiled = PlanFor(types);
 
-  std::unique_ptr<Frame> frame = compiled->TakeFrame();
+  // A frame that traces for one run alone is not for the next ones.
+  const bool keep_frame = profile_ || profile == nullptr;
+  std::unique_ptr<Frame> frame = keep_frame ? compiled->TakeFrame() : nullptr;
   if (!frame) {
     frame = std::make_unique<Frame>(compiled->plan);
-    if (profile_) frame->EnableTrace();
+    if (profile_ || profile != nullptr) frame->EnableTrace();
   }
   Tensor arena = arenas_.Take(compiled->plan.info.arena_bytes);
   // A run that throws leaves its frame and arena to the next one too.
@@ -178,18 +181,24 @@ std::vector<Value> Executable::Run(std::span<const Value> inputs, const Observer
     CompiledPlan& compiled;
     std::unique_ptr<Frame>& frame;
     Tensor& arena;
+    bool keep_frame;
     ~Return() {
       frame->Abandon();
-      compiled.GiveFrame(std::move(frame));
+      if (keep_frame) compiled.GiveFrame(std::move(frame));
       executable.arenas_.Give(std::move(arena));
       if (executable.budget_->over()) executable.Trim();
     }
-  } give_back{*this, *compiled, frame, arena};
+  } give_back{*this, *compiled, frame, arena, keep_frame};
   frame->Begin(inputs, static_cast<std::byte*>(arena.mutable_data()));
   StepObserver observe;
   if (observer) observe = [&](int step) { Show(*frame, step, observer); };
   Execute(*frame, make_subgraph_, observe);
   if (profile_) compiled->profiler.Add(*frame);
+  if (profile != nullptr) {
+    StepProfiler profiler;
+    profiler.Add(*frame);
+    *profile = profiler.Profile(*graph_, compiled->plan);
+  }
   return frame->TakeOutputs();
 }
 

@@ -32,9 +32,10 @@ class Executable {
   const Graph& graph() const { return *graph_; }
 
   // One value for each graph input and output, in order. Computes on the threads of the calling
-  // thread's arena. Results own their memory. `observer`, as in RunOptions, may be empty.
+  // thread's arena. Results own their memory. `observer` and `profile` are as in RunOptions and may be empty.
   using Observer = std::function<void(const ObservedValue&)>;
-  std::vector<Value> Run(std::span<const Value> inputs, const Observer& observer = {}) const;
+  std::vector<Value> Run(std::span<const Value> inputs, const Observer& observer = {},
+                         std::vector<StepProfile>* profile = nullptr) const;
   // Makes the plan now; `use` sees it.
   void WithPlan(std::span<const InputType> inputs, const std::function<void(const Plan&)>& use) const;
 

@@ -172,7 +172,7 @@ class Session::Impl {
     const RunLimits* const stated = options.deadline || options.cancel != nullptr ? &limits : nullptr;
     pool_->Run([&] {
       const RunLimits::Scope scope(stated);
-      results = executable_->Run(values, options.observer);
+      results = executable_->Run(values, options.observer, options.profile);
     });
     NamedValues named;
     for (size_t i = 0; i < outputs_.size(); ++i) {
@@ -283,7 +283,7 @@ Session::~Session() = default;
 
 Session Session::Load(const std::string& path, const SessionOptions& options) {
   try {
-    return OnlyErrors([&] { return Session(std::make_unique<Impl>(ImportOnnx(path), options)); });
+    return OnlyErrors([&] { return Session(std::make_unique<Impl>(ImportOnnx(path, options.copy_files), options)); });
   } catch (const Error& error) {
     if (std::string_view(error.what()).find(path) != std::string_view::npos) throw;
     throw Error(error.code(), path + ": " + error.what());

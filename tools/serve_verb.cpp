@@ -37,6 +37,7 @@ struct Options {
   int http_port = 8000, grpc_port = 8001;
   bool no_http = false, no_grpc = false;
   std::string control = "all";
+  bool map_files = false;
   bool watch = false, no_watch = false;
   double interval = 2, settle = 1;
   double drain_delay = 0, drain_timeout = 30;
@@ -78,6 +79,10 @@ void AddModelOptions(CLI::App& verb, Options& options) {
       ->group(group);
   verb.add_option("--load-threads", repository.load_threads, "Models that load at the same time (2)")
       ->check(CLI::Range(1, 64))
+      ->group(group);
+  verb.add_flag("--map-files", options.map_files,
+                "Maps model files instead of reading them into memory: less memory, but a model file that is "
+                "overwritten or cut in place may end the server")
       ->group(group);
   verb.add_option("--threads", repository.session.threads,
                   "Threads that run models (0: what affinity and cgroup quota allow)")
@@ -193,6 +198,7 @@ void Settle(Options& options) {
   if (!repository.load.empty() && repository.control != Control::kExplicit)
     Fail("--load-model goes with --model-control explicit");
   repository.watch = options.watch || (!options.no_watch && repository.control != Control::kExplicit);
+  repository.session.copy_files = !options.map_files;
   repository.interval = std::chrono::milliseconds(Milliseconds(options.interval));
   repository.settle = std::chrono::milliseconds(Milliseconds(options.settle));
   if (!options.memory.empty()) repository.session.max_cached_bytes = ParseByteCount(options.memory);
@@ -224,7 +230,7 @@ void Settle(Options& options) {
 void RaiseFileLimit(const Options& options) {
   rlimit limit{};
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-  const rlim_t wanted = 2 * static_cast<rlim_t>(options.front.limits.max_connections) + 256;
+  const rlim_t wanted = static_cast<rlim_t>(options.front.limits.max_connections) + 1024;
   if (limit.rlim_cur >= wanted) return;
   limit.rlim_cur = std::min(limit.rlim_max, wanted);
   if (setrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < wanted)

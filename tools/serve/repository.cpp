@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "sluice/error.h"
+#include "tools/serve/folder_watch.h"
 #include "tools/serve/load_model.h"
 #include "tools/serve/log.h"
 #include "tools/serve/repository_table.h"
@@ -75,6 +76,10 @@ class Repository::Impl {
     LogIgnored(found);
     table_.Merge(found, std::nullopt, /*start=*/true);
     waiting_ = table_.Settle();
+    if (options.watch) {
+      watch_.emplace([this](const std::vector<Arrival>& arrivals) { Changed(arrivals); });
+      watch_->Watch(found.folders);
+    }
     for (int i = 0; i < std::max(1, options.load_threads); ++i) threads_.emplace_back([this] { LoadLoop(); });
     threads_.emplace_back([this] { ScanLoop(); });
   }
@@ -86,6 +91,7 @@ class Repository::Impl {
     }
     changed_.notify_all();
     for (std::thread& thread : threads_) thread.join();
+    watch_.reset();
   }
 
   std::shared_ptr<const Model> Find(std::string_view model, std::string_view version) const {
@@ -220,6 +226,13 @@ class Repository::Impl {
     if (stop_) throw ServeError(Reason::kUnavailable, "the server is shutting down");
   }
 
+  void Changed(const std::vector<Arrival>& arrivals) {
+    const std::unique_lock lock(mutex_);
+    for (const Arrival& arrival : arrivals) table_.Arrived(arrival);
+    ++scans_wanted_;
+    changed_.notify_all();
+  }
+
   void ScanLoop() {
     const auto short_wait = std::max(options_.settle / 4, std::chrono::milliseconds(20));
     std::unique_lock lock(mutex_);
@@ -244,6 +257,7 @@ class Repository::Impl {
       const uint64_t ticket = scans_wanted_;
       lock.unlock();
       const std::optional<FoundModels> found = TryScan();
+      if (found && watch_) watch_->Watch(found->folders);
       lock.lock();
       if (found) table_.Merge(*found, names, /*start=*/false);
       waiting_ = table_.Settle();
@@ -316,6 +330,7 @@ class Repository::Impl {
   bool scan_all_ = false, scan_failed_ = false;
   std::set<std::string> scan_names_;
   uint64_t scans_wanted_ = 0, scans_done_ = 0;
+  std::optional<FolderWatch> watch_;
   std::vector<std::thread> threads_;
 };
 

@@ -7,6 +7,13 @@
 #include "tools/serve/log.h"
 
 namespace sluice::serve {
+namespace {
+
+int64_t NowNs() {
+  return std::chrono::nanoseconds(std::chrono::system_clock::now().time_since_epoch()).count();
+}
+
+}  // namespace
 
 void RepositoryTable::Merge(const FoundModels& found, const std::optional<std::set<std::string>>& names,
                             bool start) {
@@ -44,16 +51,35 @@ void RepositoryTable::Merge(const FoundModels& found, const std::optional<std::s
   }
 }
 
+void RepositoryTable::Arrived(const Arrival& arrival) { arrivals_.push_back(arrival); }
+
+// Whether every file was written long ago, or before it was renamed to its place.
+bool RepositoryTable::Quiet(const FoundVersion& found) const {
+  const int64_t now = NowNs();
+  const auto arrived = [&](const FoundVersion::File& file) {
+    return std::any_of(arrivals_.begin(), arrivals_.end(), [&](const Arrival& arrival) {
+      const bool part = file.path.starts_with(arrival.path) &&
+                        (file.path.size() == arrival.path.size() || file.path[arrival.path.size()] == '/');
+      return part && file.changed_ns <= arrival.ns;
+    });
+  };
+  return std::all_of(found.files.begin(), found.files.end(), [&](const FoundVersion::File& file) {
+    return now - file.changed_ns >= std::chrono::nanoseconds(options_.settle).count() || arrived(file);
+  });
+}
+
 bool RepositoryTable::Settle() {
   const auto now = Clock::now();
-  const auto since_1970 = std::chrono::system_clock::now().time_since_epoch();
+  // By then such a file is old enough anyway.
+  std::erase_if(arrivals_, [&](const Arrival& arrival) {
+    return NowNs() - arrival.ns > 2 * std::chrono::nanoseconds(options_.settle).count();
+  });
   bool waiting = false;
   for (auto entry = entries_.begin(); entry != entries_.end();) {
     int serving = 0;
     for (auto it = entry->second.slots.rbegin(); it != entry->second.slots.rend(); ++it) {
       Slot& slot = it->second;
-      const auto age = since_1970 - std::chrono::nanoseconds(slot.found.changed_ns);
-      slot.settled = now - slot.seen >= options_.settle || (!slot.gone && age >= options_.settle);
+      slot.settled = now - slot.seen >= options_.settle || (!slot.gone && Quiet(slot.found));
       if (!slot.settled) waiting = true;
       const bool superseded = options_.max_versions > 0 && serving >= options_.max_versions;
       if (slot.model && (superseded || (slot.gone && slot.settled))) {

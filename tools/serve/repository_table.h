@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "tools/serve/folder_watch.h"
 #include "tools/serve/model.h"
 #include "tools/serve/repository.h"
 #include "tools/serve/scan.h"
@@ -48,6 +49,8 @@ class RepositoryTable {
 
   // What a scan found; names: those to look at, nothing: all.
   void Merge(const FoundModels& found, const std::optional<std::set<std::string>>& names, bool start);
+  // A file or folder that was renamed to its place is complete: it need not settle.
+  void Arrived(const Arrival& arrival);
   // Finds out whose files have settled, takes out of service what is gone or superseded. Whether some files
   // have not settled yet.
   bool Settle();
@@ -71,9 +74,11 @@ class RepositoryTable {
   bool Wanted(const Entry& entry, int64_t version) const;
   bool Due(const Entry& entry, int64_t version, const Slot& slot) const;
   static void TakeOut(Slot& slot);
+  bool Quiet(const FoundVersion& found) const;
 
   const RepositoryOptions options_;
   std::string root_;
+  std::vector<Arrival> arrivals_;  // those of the last moments
   std::map<std::string, Entry, std::less<>> entries_;
 };
 

@@ -178,7 +178,7 @@ class Scanner {
     const auto ns = [](const timespec& time) { return int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec; };
     version.print += fmt::format("{}\n{} {} {} {}\n", file.string(), info.st_dev, info.st_ino, info.st_size,
                                  ns(info.st_mtim));
-    version.changed_ns = std::max(version.changed_ns, ns(info.st_mtim));
+    version.files.push_back({file.string(), ns(info.st_mtim)});
   }
 
   // Follows links of the file and its configurations, as long as they stay inside.

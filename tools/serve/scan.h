@@ -14,7 +14,11 @@ struct FoundVersion {
   std::string folder;                // where names in them are looked for
   // Changes whenever a file that the version consists of does: names, inodes, sizes, times of change.
   std::string print;
-  int64_t changed_ns = 0;  // of the file written last, since 1970
+  struct File {
+    std::string path;
+    int64_t changed_ns;  // since 1970
+  };
+  std::vector<File> files;
   std::string problem;     // why it cannot be loaded; "" if it may be tried
 };
 

@@ -41,6 +41,9 @@ struct SessionOptions {
   int64_t max_cached_bytes = int64_t{1} << 30;
   // Collect the time of every step; see Session::profile.
   bool profile = false;
+  // Load reads the model's files into memory instead of mapping them. They may then be overwritten or cut while
+  // the session is in use; of mapped files that ends the process. Costs the memory of weights that no kernel packs.
+  bool copy_files = false;
 };
 
 // A model's input or output. -1 is a size that may vary; dim_names has its name or "".
@@ -128,6 +131,9 @@ struct RunOptions {
   // that read the value. Constants, values inside nested graphs and values that are parts or other shapes of one
   // seen before are not shown. What it throws ends the run. It must not run the session.
   std::function<void(const ObservedValue&)> observer;
+  // Set, when the run ends well, to what each of its steps took, in the plan's order; needs no
+  // SessionOptions::profile and costs other runs nothing. Must outlive the run.
+  std::vector<StepProfile>* profile = nullptr;
 };
 
 using NamedValues = std::map<std::string, Value>;
