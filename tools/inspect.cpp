@@ -1,11 +1,12 @@
 // sluice inspect: what a model consists of and what would run.
-#include <algorithm>
+#include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
-#include <fmt/format.h>
+#include <algorithm>
 
 #include "graph/import.h"
 #include "sluice/session.h"
+#include "tools/inspect_html.h"
 #include "tools/model_args.h"
 #include "tools/terminal.h"
 #include "tools/verbs.h"
@@ -17,11 +18,12 @@ struct Options {
   ModelOptions model;
   bool fusions = false;
   bool kernels = false;
+  HtmlOptions html;
 };
 
 struct Counts {
   std::map<std::string, int64_t> operators;
-  int64_t parameters = 0;       // elements of constants, nested graphs included
+  int64_t parameters = 0;  // elements of constants, nested graphs included
   int64_t parameter_bytes = 0;
 };
 
@@ -49,19 +51,22 @@ void PrintValues(const char* title, const std::vector<ValueInfo>& values) {
 void PrintGraph(const Graph& graph, const Counts& counts) {
   std::string opsets;
   for (const auto& [domain, version] : graph.opsets) {
-    opsets += fmt::format("{}{} {}", opsets.empty() ? "" : ", ", domain.empty() ? "ai.onnx" : domain, version);
+    opsets +=
+        fmt::format("{}{} {}", opsets.empty() ? "" : ", ", domain.empty() ? "ai.onnx" : domain, version);
   }
   fmt::print("graph       {}\n", graph.name.empty() ? "(no name)" : graph.name);
   fmt::print("producer    {} {}\n", graph.producer_name.empty() ? "(not stated)" : graph.producer_name,
              graph.producer_version);
   fmt::print("opset       {}\n", opsets);
   fmt::print("IR version  {}\n", graph.ir_version);
-  fmt::print("parameters  {} ({})\n", counts.parameters, FormatBytes(static_cast<double>(counts.parameter_bytes)));
+  fmt::print("parameters  {} ({})\n", counts.parameters,
+             FormatBytes(static_cast<double>(counts.parameter_bytes)));
 }
 
 void PrintOperators(const Counts& counts) {
   std::vector<std::pair<std::string, int64_t>> sorted(counts.operators.begin(), counts.operators.end());
-  std::stable_sort(sorted.begin(), sorted.end(), [](const auto& a, const auto& b) { return a.second > b.second; });
+  std::stable_sort(sorted.begin(), sorted.end(),
+                   [](const auto& a, const auto& b) { return a.second > b.second; });
   int64_t total = 0;
   for (const auto& [name, count] : sorted) total += count;
   fmt::print("operators   {}\n", total);
@@ -78,7 +83,8 @@ void PrintPlan(const Session& session) {
     }
     bool opened = false;
     shapes[info.name] = ConcreteShape(info, &opened);
-    if (opened) assumed += fmt::format("{}{} {}", assumed.empty() ? "" : ", ", info.name, ToString(shapes[info.name]));
+    if (opened)
+      assumed += fmt::format("{}{} {}", assumed.empty() ? "" : ", ", info.name, ToString(shapes[info.name]));
   }
   if (!assumed.empty()) fmt::print("plan        with 1 for open sizes ({}); --shape sets them\n", assumed);
   PlanInfo plan;
@@ -91,10 +97,11 @@ void PrintPlan(const Session& session) {
   }
   fmt::print("steps       {}, {} of them reorders\n", plan.steps, plan.reorders);
   fmt::print("GFLOP       {:.4g}\n", static_cast<double>(plan.flops) / 1e9);
-  fmt::print("memory      {} planned for intermediate values (at least {} live at a time), {} packed weights\n",
-             FormatBytes(static_cast<double>(plan.arena_bytes)),
-             FormatBytes(static_cast<double>(plan.live_peak_bytes)),
-             FormatBytes(static_cast<double>(plan.packed_bytes)));
+  fmt::print(
+      "memory      {} planned for intermediate values (at least {} live at a time), {} packed weights\n",
+      FormatBytes(static_cast<double>(plan.arena_bytes)),
+      FormatBytes(static_cast<double>(plan.live_peak_bytes)),
+      FormatBytes(static_cast<double>(plan.packed_bytes)));
 }
 
 void PrintFusions(const Session& session) {
@@ -126,6 +133,10 @@ void PrintKernels(const Session& session) {
 }
 
 int Run(const Options& options) {
+  if (!options.html.output.empty()) {
+    fmt::print("{}\n", WriteInspectPage(options.model, options.html));
+    return 0;
+  }
   SessionOptions session_options = ToSessionOptions(options.model);
   session_options.profile = options.kernels;
   const std::unique_ptr<Graph> graph = ImportOnnx(options.model.model);
@@ -151,12 +162,32 @@ Verb AddInspect(CLI::App& app) {
   auto options = std::make_shared<Options>();
   AddModelOption(*verb, options->model);
   verb->add_flag("--fusions", options->fusions, "What every pass rewrote (+) or almost did (-), and why not");
-  verb->add_flag("--kernels", options->kernels, "The kernel of every step, for the sizes declared or set by --shape");
+  verb->add_flag("--kernels", options->kernels,
+                 "The kernel of every step, for the sizes declared or set by --shape");
+  CLI::Option* const html =
+      verb->add_option("--html", options->html.output,
+                       "Writes a page that shows the graph, what is fused, weights, and times");
+  CLI::Option* const runs = verb->add_option("--runs", options->html.runs,
+                                             "With --html: runs of which times are taken, on made-up inputs")
+                                ->check(CLI::Range(1, 1'000'000));
+  runs->needs(html);
+  verb->add_option("--profile", options->html.profiles,
+                   "With --html: times from a file of sluice bench --profile or --json; a second one is the "
+                   "other model's")
+      ->expected(1, 2)
+      ->needs(html)
+      ->excludes(runs);
+  verb->add_option("--against", options->html.against,
+                   "With --html: another model beside it, with differences marked")
+      ->needs(html);
   AddThreadsOption(*verb, options->model);
   AddShapeOption(*verb, options->model);
   AddPassOptions(*verb, options->model);
   AddTuneOption(*verb, options->model);
-  verb->footer("Example: sluice inspect model.onnx --fusions --shape x=1x3x416x416");
+  verb->footer(
+      "Examples: sluice inspect model.onnx --fusions --shape x=1x3x416x416\n"
+      "          sluice inspect model.onnx --html graph.html --runs 10\n"
+      "          sluice inspect model.onnx --html both.html --against optimized.onnx");
   return {verb, [options] { return Run(*options); }};
 }
 

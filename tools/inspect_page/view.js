@@ -74,7 +74,9 @@ export class View {
     const wide = this.context.measureText(first).width;
     this.context.font = kFont;
     const several = group !== null && this.model.groups[group].members.length > 1;
-    return { w: Math.max(70, Math.ceil(Math.max(wide, this.context.measureText(second).width)) + 20 + (several ? 16 : 0)),
+    const marked = this.markOf({ group, node }) !== '';
+    const top = wide + (several ? 16 : 0) + (marked ? 16 : 0);
+    return { w: Math.max(70, Math.ceil(Math.max(top, this.context.measureText(second).width)) + 20),
              h: 2 * kLine + 10 };
   }
 
@@ -238,8 +240,10 @@ export class View {
     c.translate(-this.x, -this.y);
     const seen = { x0: this.x, y0: this.y, x1: this.x + this.width() / this.scale, y1: this.y + h / this.scale };
     const inside = (box) => box.x <= seen.x1 && box.x + box.w >= seen.x0 && box.y <= seen.y1 && box.y + box.h >= seen.y0;
+    // Long lines were given no room: boxes go over them.
+    for (const line of this.layout.lines) if (line.long && !line.inside) this.paintLine(line, seen);
     for (const box of this.layout.boxes) if (!box.inside && inside(box)) this.paintBox(box);
-    for (const line of this.layout.lines) if (!line.inside) this.paintLine(line, seen);
+    for (const line of this.layout.lines) if (!line.long && !line.inside) this.paintLine(line, seen);
     for (const box of this.layout.boxes) if (box.inside && inside(box)) this.paintBox(box);
     for (const line of this.layout.lines) if (line.inside) this.paintLine(line, seen);
     c.restore();

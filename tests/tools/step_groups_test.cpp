@@ -1,0 +1,124 @@
+#include "tools/step_groups.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+
+#include "graph/passes/pass.h"
+#include "kernels/evaluate.h"
+#include "sluice/error.h"
+#include "tests/graph/passes/graph_text.h"
+#include "tools/files.h"
+
+namespace sluice::tools {
+namespace {
+
+using test::ParseGraph;
+
+// "Conv + LeakyRelu(0.1): y z" with the outputs of members.
+std::vector<std::string> Grouped(const Graph& original, std::vector<StepGroup>* groups_out = nullptr) {
+  const std::unique_ptr<Graph> optimized = original.Clone();
+  PassContext ctx;
+  ctx.evaluate = [](const Node& node, std::span<const Value> inputs) { return Evaluate(node, inputs); };
+  RunPasses(*optimized, {}, ctx);
+  const std::vector<StepGroup> groups = GroupBySteps(original, *optimized);
+  std::vector<std::string> texts;
+  size_t members = 0;
+  for (const StepGroup& group : groups) {
+    std::string text = group.label + ":";
+    for (NodeId id : group.members) text += " " + original.value(original.node(id).outputs[0]).name;
+    members += group.members.size();
+    texts.push_back(text);
+  }
+  EXPECT_EQ(members, original.num_nodes()) << "every node is in one group";
+  if (groups_out != nullptr) *groups_out = groups;
+  return texts;
+}
+
+TEST(StepGroups, ConvolutionWithItsActivation) {
+  const auto graph = ParseGraph(R"(x: float [1, 3, 8, 8]  w = const [4, 3, 3, 3]
+    y = Conv(x, w)  a = Mul(y, 0.1)  z = Max(y, a)  p = MaxPool(z) {kernel_shape: [2, 2]}  return p)");
+  const std::vector<std::string> groups = Grouped(*graph);
+  ASSERT_EQ(groups.size(), 2u);
+  EXPECT_NE(groups[0].find("y a z"), std::string::npos) << groups[0];
+  EXPECT_NE(groups[0].find("LeakyRelu(0.1)"), std::string::npos) << groups[0];
+  EXPECT_EQ(groups[1], "MaxPool: p");
+}
+
+TEST(StepGroups, WhatIsFoldedBelongsToItsUserAndWhatNothingUsesIsAlone) {
+  const auto graph = ParseGraph(R"(x: float [2, 8]  c = const [8]
+    e = Exp(c)  dead = Tanh(x)  y = Add(x, e)  i = Identity(y)  z = Softmax(i)  return z)");
+  const std::vector<std::string> groups = Grouped(*graph);
+  EXPECT_NE(std::find(groups.begin(), groups.end(), "Tanh: dead"), groups.end());
+  EXPECT_TRUE(std::any_of(groups.begin(), groups.end(), [](const std::string& text) {
+    return text.find(" e") != std::string::npos && text.find(" y") != std::string::npos;
+  }));
+}
+
+TEST(StepGroups, TransposesThatMove) {
+  const auto graph = ParseGraph(R"(x: float [1, 4, 4, 3]
+    t = Transpose(x) {perm: [0, 3, 1, 2]}  r = Sigmoid(t)  u = Transpose(r) {perm: [0, 2, 3, 1]}  v = Tanh(u)  return v)");
+  Grouped(*graph);
+}
+
+TEST(StepGroups, TimesGoToTheStepsOfTheirNames) {
+  const auto graph = ParseGraph("x: float [2, 8]\n y = Softmax(x)\n z = Tanh(y)\n return z");
+  std::vector<StepGroup> groups;
+  Grouped(*graph, &groups);
+  ASSERT_FALSE(groups.empty());
+  ASSERT_FALSE(groups[0].steps.empty());
+  const std::vector<StepTime> times = {{groups[0].steps[0], "simd", 2.5}, {"elsewhere", "reorder", 0.5}};
+  const OtherSteps others = AddTimes(times, groups);
+  EXPECT_DOUBLE_EQ(groups[0].ms, 2.5);
+  EXPECT_EQ(groups[0].kernel, "simd");
+  EXPECT_EQ(others.count, 1);
+  EXPECT_DOUBLE_EQ(others.ms, 0.5);
+}
+
+class StepTimes : public testing::Test {
+ protected:
+  void SetUp() override { path_ = testing::TempDir() + "/times-" + std::to_string(getpid()) + ".json"; }
+  void TearDown() override { std::filesystem::remove(path_); }
+  std::vector<StepTime> Read(const std::string& text) {
+    WriteFile(path_, text);
+    return ReadStepTimes(path_);
+  }
+  std::string path_;
+};
+
+TEST_F(StepTimes, OfATraceFromFirstToLastPiece) {
+  const auto times = Read(R"({"traceEvents": [
+    {"ph": "X", "name": "Conv", "ts": 10, "dur": 40, "args": {"node": "a", "kernel": "k"}},
+    {"ph": "M", "name": "thread_name", "args": {"name": "thread 0"}},
+    {"ph": "X", "name": "Conv", "ts": 30, "dur": 50, "args": {"node": "a", "kernel": "k"}},
+    {"ph": "X", "name": "Add", "ts": 90, "dur": 1, "args": {"node": "b", "kernel": "l"}}]})");
+  ASSERT_EQ(times.size(), 2u);
+  EXPECT_EQ(times[0].node, "a");
+  EXPECT_DOUBLE_EQ(times[0].ms, 0.07);
+  EXPECT_EQ(times[1].kernel, "l");
+}
+
+TEST_F(StepTimes, OfFigures) {
+  const auto times = Read(R"({"steps": [{"node": "a", "kernel": "k", "ms": 1.5}]})");
+  ASSERT_EQ(times.size(), 1u);
+  EXPECT_DOUBLE_EQ(times[0].ms, 1.5);
+}
+
+TEST_F(StepTimes, RefusesOthers) {
+  for (const char* text :
+       {"", "[]", "{}", "3", R"({"steps": []})", R"({"steps": [{"node": 1}]})", R"({"steps": 3})",
+        R"({"traceEvents": [{"ph": "X", "args": 3}]})", R"({"traceEvents": [1]})"}) {
+    try {
+      Read(text);
+      ADD_FAILURE() << text;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::kInvalidArgument) << text;
+      EXPECT_NE(std::string(error.what()).find(path_), std::string::npos) << error.what();
+    }
+  }
+}
+
+}  // namespace
+}  // namespace sluice::tools

@@ -1,0 +1,84 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "sluice/error.h"
+#include "tools/files.h"
+#include "tools/step_groups.h"
+
+namespace sluice::tools {
+namespace {
+
+using Json = nlohmann::json;
+
+// From the first piece's start to the last one's end, as profiles count.
+std::vector<StepTime> FromTrace(const Json& events) {
+  struct Span {
+    StepTime time;
+    double begin, end;
+  };
+  std::map<std::pair<std::string, std::string>, Span> spans;
+  std::vector<std::pair<std::string, std::string>> order;
+  for (const Json& event : events) {
+    if (event.value("ph", "") != "X" || !event.contains("args")) continue;
+    const std::string node = event.at("args").value("node", "");
+    const double begin = event.at("ts").get<double>(), end = begin + event.at("dur").get<double>();
+    const auto key = std::pair(node, event.value("name", ""));
+    const auto [found, fresh] =
+        spans.try_emplace(key, Span{{node, event.at("args").value("kernel", ""), 0}, begin, end});
+    if (fresh) order.push_back(key);
+    found->second.begin = std::min(found->second.begin, begin);
+    found->second.end = std::max(found->second.end, end);
+  }
+  std::vector<StepTime> times;
+  for (const auto& key : order) {
+    Span& span = spans.at(key);
+    span.time.ms = (span.end - span.begin) / 1e3;
+    times.push_back(span.time);
+  }
+  return times;
+}
+
+std::vector<StepTime> FromFigures(const Json& steps) {
+  std::vector<StepTime> times;
+  for (const Json& step : steps) {
+    times.push_back({step.at("node").get<std::string>(), step.at("kernel").get<std::string>(),
+                     step.at("ms").get<double>()});
+  }
+  return times;
+}
+
+}  // namespace
+
+std::vector<StepTime> ReadStepTimes(const std::string& path) {
+  const std::vector<std::byte> bytes = ReadFile(path);
+  const char* const text = reinterpret_cast<const char*>(bytes.data());
+  std::vector<StepTime> times;
+  try {
+    const Json json = Json::parse(text, text + bytes.size());
+    if (json.contains("traceEvents")) times = FromTrace(json.at("traceEvents"));
+    if (json.contains("steps")) times = FromFigures(json.at("steps"));
+  } catch (const Json::exception& error) {
+    throw Error(ErrorCode::kInvalidArgument, fmt::format("'{}': {}", path, error.what()));
+  }
+  if (times.empty()) {
+    throw Error(
+        ErrorCode::kInvalidArgument,
+        fmt::format("'{}': no times of steps, expected a file that sluice bench wrote by --profile or --json",
+                    path));
+  }
+  return times;
+}
+
+std::vector<StepTime> StepTimesOf(const Session& session) {
+  std::vector<StepTime> times;
+  for (const StepProfile& step : session.profile()) {
+    const double calls = static_cast<double>(std::max<int64_t>(step.calls, 1));
+    times.push_back({step.node, step.kernel, static_cast<double>(step.total_ns) / 1e6 / calls});
+  }
+  return times;
+}
+
+}  // namespace sluice::tools
