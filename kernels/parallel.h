@@ -9,6 +9,9 @@ namespace sluice {
 // returns when all are done. The first exception is rethrown. n == 1, or a SerialScope: inline.
 void ForEachTile(int64_t n, const std::function<void(int64_t)>& fn);
 
+// Threads that tiles of the calling thread spread over, itself included.
+int ThreadCount();
+
 // While one lives, everything that the calling thread does stays on that thread. They nest.
 class SerialScope {
  public:

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "kernels/parallel.h"
 #include "runtime/executor.h"
 #include "runtime/run_limits.h"
 #include "runtime/step_profile.h"
@@ -171,7 +172,7 @@ std::vector<Value> Executable::Run(std::span<const Value> inputs, const Observer
   const bool keep_frame = profile_ || profile == nullptr;
   std::unique_ptr<Frame> frame = keep_frame ? compiled->TakeFrame() : nullptr;
   if (!frame) {
-    frame = std::make_unique<Frame>(compiled->plan);
+    frame = std::make_unique<Frame>(compiled->plan, ThreadCount());
     if (profile_ || profile != nullptr) frame->EnableTrace();
   }
   Tensor arena = arenas_.Take(compiled->plan.info.arena_bytes);

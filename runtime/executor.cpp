@@ -93,11 +93,12 @@ class Execution {
 
   // Runs tiles until none is left to start; true if the last one to end ended here.
   bool RunTiles(int step) {
-    const int64_t tiles = plan_.steps[static_cast<size_t>(step)].tiles;
+    TileShares tiles = frame_.tiles(step);
+    const int thread = tbb::this_task_arena::current_thread_index();
     bool last = false;
     for (;;) {
-      const int64_t tile = frame_.next_tile(step).fetch_add(1, std::memory_order_relaxed);
-      if (tile >= tiles) return last;
+      const int64_t tile = tiles.Take(thread, threads_);
+      if (tile < 0) return last;
       RunTile(step, tile);
       last = frame_.tiles_left(step).fetch_sub(1, std::memory_order_acq_rel) == 1;
     }

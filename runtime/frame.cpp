@@ -7,19 +7,24 @@
 
 namespace sluice {
 
-Frame::Frame(const Plan& plan) : plan_(plan) {
+Frame::Frame(const Plan& plan, int threads) : plan_(plan) {
+  size_t shares = 0;
   for (const Step& step : plan.steps) {
     first_input_.push_back(step_inputs_.size());
     first_output_.push_back(step_outputs_.size());
     step_inputs_.resize(step_inputs_.size() + step.inputs.size());
     step_outputs_.resize(step_outputs_.size() + step.outputs.size());
+    first_share_.push_back(shares);
+    shares += static_cast<size_t>(TileShares::Count(step.tiles, threads));
   }
+  first_share_.push_back(shares);
   first_input_.push_back(step_inputs_.size());
   first_output_.push_back(step_outputs_.size());
   addresses_.resize(plan.slots.size());
   dynamic_.resize(plan.dynamic_readers.size());
   dynamic_readers_ = std::make_unique<std::atomic<int>[]>(plan.dynamic_readers.size());
   counters_ = std::make_unique<Counters[]>(plan.steps.size());
+  shares_ = std::make_unique<std::atomic<uint64_t>[]>(shares);
 }
 
 void Frame::EnableTrace() {
@@ -62,7 +67,7 @@ void Frame::Begin(std::span<const Value> inputs, std::byte* arena) {
           step.outputs[i] < 0 ? nullptr : addresses_[static_cast<size_t>(step.outputs[i])];
     }
     counters_[s].waiting.store(step.dependencies, std::memory_order_relaxed);
-    counters_[s].next_tile.store(0, std::memory_order_relaxed);
+    tiles(static_cast<int>(s)).Reset(step.tiles);
     counters_[s].tiles_left.store(step.tiles, std::memory_order_relaxed);
   }
 }

@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include "kernels/tile_shares.h"
 #include "runtime/plan.h"
 
 namespace sluice {
@@ -13,7 +14,8 @@ namespace sluice {
 // a time and again by the next, so that a run allocates nothing but its results.
 class Frame {
  public:
-  explicit Frame(const Plan& plan);
+  // For runs on `threads` threads.
+  Frame(const Plan& plan, int threads);
 
   // Points all slots at this run's memory and resets the counters. `arena` has plan.info.arena_bytes,
   // aligned to 64; it and the inputs must live until TakeOutputs.
@@ -31,8 +33,8 @@ class Frame {
 
   // Input `i` of a step as a value; tensors that are not dynamic are views. None for an absent one.
   Value Input(int step, int i) const;
-  // Output `i` of a step that has run: a view, or a row-major copy of what lies in another layout; none for one
-  // that nobody wants.
+  // Output `i` of a step that has run: a view, or a row-major copy of what lies in another layout; none for
+  // one that nobody wants.
   Value Computed(int step, int i) const;
   // Stores an output: copied into place where the plan knew its size, kept otherwise.
   void Output(int step, int i, Value value);
@@ -41,7 +43,10 @@ class Frame {
 
   // Counters of the parallel executor.
   std::atomic<int>& waiting(int step) { return counters_[static_cast<size_t>(step)].waiting; }
-  std::atomic<int64_t>& next_tile(int step) { return counters_[static_cast<size_t>(step)].next_tile; }
+  TileShares tiles(int step) {
+    const size_t first = first_share_[static_cast<size_t>(step)];
+    return TileShares({&shares_[first], first_share_[static_cast<size_t>(step) + 1] - first});
+  }
   std::atomic<int64_t>& tiles_left(int step) { return counters_[static_cast<size_t>(step)].tiles_left; }
 
   // Room for one event a tile, in the order of steps and tiles; empty unless profiling was asked for.
@@ -55,7 +60,6 @@ class Frame {
  private:
   struct Counters {
     std::atomic<int> waiting{0};
-    std::atomic<int64_t> next_tile{0};
     std::atomic<int64_t> tiles_left{0};
   };
 
@@ -64,13 +68,15 @@ class Frame {
   const Plan& plan_;
   std::span<const Value> run_inputs_;
   std::vector<Tensor> results_;
-  std::vector<void*> addresses_;             // by slot; null for dynamic ones
-  std::vector<const void*> step_inputs_;     // all steps' inputs in a row
+  std::vector<void*> addresses_;          // by slot; null for dynamic ones
+  std::vector<const void*> step_inputs_;  // all steps' inputs in a row
   std::vector<void*> step_outputs_;
   std::vector<size_t> first_input_, first_output_;
   std::vector<Value> dynamic_;
   std::unique_ptr<std::atomic<int>[]> dynamic_readers_;
   std::unique_ptr<Counters[]> counters_;
+  std::unique_ptr<std::atomic<uint64_t>[]> shares_;  // all steps' in a row
+  std::vector<size_t> first_share_;
   std::vector<int64_t> first_event_;
   std::vector<TraceEvent> events_;
 };

@@ -4,7 +4,11 @@
 #include <tbb/task_arena.h>
 #include <tbb/task_scheduler_observer.h>
 
+#include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <thread>
 
@@ -25,13 +29,20 @@ class CallerThread : public ThreadPool {
   }
 };
 
-// Gives every thread that enters the arena an OpenMP thread count of 1, and its own back on leaving.
-class OpenMpObserver : public tbb::task_scheduler_observer {
+// Gives every thread that enters the arena an OpenMP thread count of 1, and its own back on leaving. Counts
+// the arena's own threads that are inside, looking for work or doing it.
+class ArenaObserver : public tbb::task_scheduler_observer {
  public:
-  explicit OpenMpObserver(tbb::task_arena& arena) : task_scheduler_observer(arena) { observe(true); }
-  ~OpenMpObserver() override { observe(false); }
-  void on_scheduler_entry(bool) override { Stack().push_back(EnterSingleThreaded()); }
-  void on_scheduler_exit(bool) override {
+  explicit ArenaObserver(tbb::task_arena& arena) : task_scheduler_observer(arena) { observe(true); }
+  ~ArenaObserver() override { observe(false); }
+  int workers() const { return workers_.load(std::memory_order_relaxed); }
+
+  void on_scheduler_entry(bool is_worker) override {
+    if (is_worker) workers_.fetch_add(1, std::memory_order_relaxed);
+    Stack().push_back(EnterSingleThreaded());
+  }
+  void on_scheduler_exit(bool is_worker) override {
+    if (is_worker) workers_.fetch_sub(1, std::memory_order_relaxed);
     if (Stack().empty()) return;
     LeaveSingleThreaded(Stack().back());
     Stack().pop_back();
@@ -42,15 +53,67 @@ class OpenMpObserver : public tbb::task_scheduler_observer {
     static thread_local std::vector<int> stack;
     return stack;
   }
+
+  std::atomic<int> workers_{0};
+};
+
+// Keeps threads awake for a moment after a run. A thread that TBB has sent to sleep takes tens of
+// microseconds to wake, on a virtual machine whose processor was halted meanwhile milliseconds: as long as a
+// whole run of a small network.
+class Wakefulness {
+  using Clock = std::chrono::steady_clock;
+
+ public:
+  // As long as the run took, so that at most half of a thread's time is spent so, and at most this.
+  static constexpr std::chrono::microseconds kMost{1000};
+
+  // While it lives a run is under way, on which threads are to work.
+  class RunScope {
+   public:
+    explicit RunScope(const Wakefulness& of, tbb::task_arena& arena, const ArenaObserver& observer)
+        : of_(of), arena_(arena), observer_(observer) {
+      of_.runs_->fetch_add(1);
+    }
+    ~RunScope() {
+      if (of_.runs_->fetch_sub(1) != 1) return;
+      const auto until = Clock::now() + std::min<Clock::duration>(Clock::now() - begin_, kMost);
+      // Only those that are awake.
+      for (int i = observer_.workers(); i > 0; --i) {
+        arena_.enqueue([runs = of_.runs_, until] {
+          while (runs->load(std::memory_order_relaxed) == 0 && Clock::now() < until) Pause();
+        });
+      }
+    }
+    RunScope(const RunScope&) = delete;
+    RunScope& operator=(const RunScope&) = delete;
+
+   private:
+    const Wakefulness& of_;
+    tbb::task_arena& arena_;
+    const ArenaObserver& observer_;
+    Clock::time_point begin_ = Clock::now();
+  };
+
+ private:
+  static void Pause() {
+#if defined(__x86_64__)
+    for (int i = 0; i < 16; ++i) __builtin_ia32_pause();
+#else
+    std::this_thread::yield();
+#endif
+  }
+
+  // Shared with the waiting threads, who may outlive the pool.
+  std::shared_ptr<std::atomic<int>> runs_ = std::make_shared<std::atomic<int>>(0);
 };
 
 class Arena : public ThreadPool {
  public:
-  explicit Arena(int threads)
-      : threads_(Allowed(threads)), arena_(threads, 1), observer_(arena_) {}
+  explicit Arena(int threads) : threads_(Allowed(threads)), arena_(threads, 1), observer_(arena_) {}
 
   int threads() const override { return threads_; }
   void Run(const std::function<void()>& fn) const override {
+    const Wakefulness::RunScope scope(wakefulness_, arena_, observer_);
     // Another thread may do it where the arena is full.
     arena_.execute(InOrder([&fn] { fn(); }, &fn));
     ComesAfter(&fn);
@@ -69,7 +132,8 @@ class Arena : public ThreadPool {
 
   int threads_;
   mutable tbb::task_arena arena_;
-  OpenMpObserver observer_;
+  ArenaObserver observer_;
+  Wakefulness wakefulness_;
 };
 
 }  // namespace
@@ -80,8 +144,10 @@ std::shared_ptr<ThreadPool> ThreadPool::Get(int threads) {
   const std::lock_guard lock(mutex);
   std::shared_ptr<ThreadPool> pool = pools[threads].lock();
   if (!pool) {
-    if (threads == 1) pool = std::make_shared<CallerThread>();
-    else pool = std::make_shared<Arena>(threads);
+    if (threads == 1)
+      pool = std::make_shared<CallerThread>();
+    else
+      pool = std::make_shared<Arena>(threads);
     pools[threads] = pool;
   }
   return pool;
