@@ -95,7 +95,7 @@ export function Chart({ title, note, at, lines, format, height = 150, seconds }:
   const values = lines.map((line) => format(line.values[index] ?? null));
   return (
     <section class="card chart" aria-label={`${title}: ${lines.map((line, i) => `${line.label} ${values[i]}`).join(', ')}`}>
-      <h3>{title}{note && <small>{note}</small>}</h3>
+      <h2>{title}{note && <small>{note}</small>}</h2>
       <ul class="legend">
         {lines.map((line, i) => (
           <li key={line.label}><i class="swatch" style={{ background: `var(${line.color})` }} />{line.label} <b>{values[i]}</b></li>
@@ -113,7 +113,7 @@ export function Bars({ title, note, bars, format }: {
   const max = Math.max(1, ...bars.map(([, value]) => value));
   return (
     <section class="card chart">
-      <h3>{title}{note && <small>{note}</small>}</h3>
+      <h2>{title}{note && <small>{note}</small>}</h2>
       {bars.every(([, value]) => value === 0) ? <p class="empty">Nothing has run yet.</p> : (
         <ul class="bars">
           {bars.map(([label, value]) => (

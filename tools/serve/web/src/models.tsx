@@ -77,7 +77,7 @@ function Signature({ metadata }: { metadata: ModelMetadata }) {
     <div class="signature">
       {([['Inputs', metadata.inputs], ['Outputs', metadata.outputs]] as const).map(([title, tensors]) => (
         <section class="card table" key={title} tabIndex={0} aria-label={title}>
-          <h3>{title}</h3>
+          <h2>{title}</h2>
           <table>
             <thead><tr><th>Name</th><th>Type</th><th>Shape</th></tr></thead>
             <tbody>{tensors.map((info) => <Tensor key={info.name} info={info} />)}</tbody>
@@ -86,7 +86,7 @@ function Signature({ metadata }: { metadata: ModelMetadata }) {
       ))}
       {properties.length > 0 && (
         <section class="card">
-          <h3>Properties</h3>
+          <h2>Properties</h2>
           <dl class="properties">
             {properties.map(([name, value]) => (
               <div key={name}><dt>{name}</dt><dd>{value.length > 400 ? `${value.slice(0, 400)}\u2026` : value}</dd></div>

@@ -33,7 +33,7 @@ export function Outputs({ answer }: { answer: InferAnswer }) {
         const flat = { ...output, data: output.data.flat(16) };
         return (
           <li key={output.name}>
-            <h4><code>{output.name}</code> <span class="type">{output.datatype}</span> <small>{shape(output.shape)}</small></h4>
+            <h3><code>{output.name}</code> <span class="type">{output.datatype}</span> <small>{shape(output.shape)}</small></h3>
             <p class="values">
               {flat.data.slice(0, kShownValues).map(text).join(', ')}
               {flat.data.length > kShownValues && ` \u2026 ${count(flat.data.length - kShownValues)} more`}

@@ -114,7 +114,7 @@ export function Pictures({ metadata, version }: { metadata: ModelMetadata; versi
         {!camera && picture && <Repeat prepare={() => () => inferPicture(metadata.name, version, input, picture.file, request)} />}
       </section>
       <section class="card" aria-live="polite">
-        <h3>Found</h3>
+        <h2>Found</h2>
         {error !== null && <Problem error={error} />}
         {answered && <TimingBar timing={answered.timing} />}
         {findings?.boxes && (

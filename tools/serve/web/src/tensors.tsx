@@ -33,7 +33,7 @@ export function Tensors({ metadata, version }: { metadata: ModelMetadata; versio
   return (
     <div class="split-view">
       <form class="card" onSubmit={(event) => { event.preventDefault(); void send(); }}>
-        <h3><label for="body">Request</label></h3>
+        <h2><label for="body">Request</label></h2>
         <textarea id="body" spellcheck={false} autocomplete="off" rows={16} value={text}
           onInput={(event) => setText(event.currentTarget.value)}
           onKeyDown={(event) => { if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) void send(); }} />
@@ -52,7 +52,7 @@ export function Tensors({ metadata, version }: { metadata: ModelMetadata; versio
         }} />
       </form>
       <section class="card" aria-live="polite">
-        <h3>Answer</h3>
+        <h2>Answer</h2>
         {error !== null && <Problem error={error} />}
         {answered && (
           <>

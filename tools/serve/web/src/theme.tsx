@@ -1,5 +1,5 @@
 // Light, dark, or what the system says.
-import { useEffect, useState } from 'preact/hooks';
+import { useLayoutEffect, useState } from 'preact/hooks';
 
 const kThemes = ['system', 'light', 'dark'] as const;
 type Theme = (typeof kThemes)[number];
@@ -15,7 +15,7 @@ function stored(): Theme {
 
 export function ThemeButton() {
   const [theme, setTheme] = useState<Theme>(stored);
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (theme === 'system') delete document.documentElement.dataset['theme'];
     else document.documentElement.dataset['theme'] = theme;
     try {

@@ -14,9 +14,9 @@ export function TimingBar({ timing }: { timing: Timing }) {
     : [['All together', 'network', total]];
   return (
     <section class="timing" aria-label="Latency">
-      <h4>Latency <b>{milliseconds(total)}</b>
+      <h3>Latency <b>{milliseconds(total)}</b>
         {batchSize !== null && <small>ran in a batch of {batchSize}</small>}
-      </h4>
+      </h3>
       <div class="split" aria-hidden="true">
         {parts.map(([, name, value]) => <i key={name} class={name} style={{ flexGrow: value / (total || 1) }} />)}
       </div>
