@@ -1,6 +1,5 @@
 #include <algorithm>
 
-#include "tools/serve/batch.h"
 #include "tools/serve/pending.h"
 
 namespace sluice::serve {
@@ -37,7 +36,8 @@ ModelQueue::ModelQueue(const std::shared_ptr<const Model>& served, std::shared_p
       max_requests(std::max<int64_t>(1, served->config.max_queue)),
       max_rows(std::max<int64_t>(1, served->config.max_batch_size)),
       max_delay(std::max<int64_t>(0, served->config.max_delay_us)),
-      batches(CanBatch(*served)) {}
+      batches(CanBatch(*served)),
+      timing(max_rows) {}
 
 void ModelQueue::AddFiles(PendingPtr pending) {
   bytes += pending->checked.bytes;
@@ -78,7 +78,7 @@ std::vector<PendingPtr> ModelQueue::TakeBatch(Clock::time_point now, std::vector
   std::vector<size_t> chosen;
   int64_t rows = 0;
   size_t kept = 1;
-  const std::vector<int64_t> sizes = BatchSizes(max_rows);
+  const std::vector<int64_t>& sizes = timing.sizes();
   for (size_t i = 0; i < ready_.size() && rows < max_rows; ++i) {
     const Pending& candidate = *ready_[i];
     if (rows + candidate.checked.rows > max_rows || candidate.gone(now) || !Agree(*ready_.front(), candidate))

@@ -6,6 +6,7 @@
 #include <memory>
 #include <vector>
 
+#include "tools/serve/batch_timing.h"
 #include "tools/serve/model.h"
 #include "tools/serve/model_record.h"
 #include "tools/serve/pictures.h"
@@ -35,6 +36,9 @@ struct Pending {
   }
 };
 
+// Rows that it adds to a batch, at least one.
+inline int64_t RowsOf(const Pending& pending) { return std::max<int64_t>(1, pending.checked.rows); }
+
 using PendingPtr = std::unique_ptr<Pending>;
 
 // The requests of one model that wait, and what is known of its runs. Not thread-safe.
@@ -53,7 +57,8 @@ class ModelQueue {
   int64_t bytes = 0;   // held by those that wait
   int running = 0;     // executions and preparations under way
   double used_ns = 0;  // time on workers charged to it; the model with the least runs next
-  double ns_per_row = 0;
+  int64_t running_rows = 0;
+  BatchTiming timing;
 
   bool empty() const { return ready_.empty() && files_.empty(); }
   size_t size() const { return ready_.size() + files_.size(); }
@@ -73,7 +78,6 @@ class ModelQueue {
   void TakeAll(std::vector<PendingPtr>& all);
 
  private:
-  static int64_t RowsOf(const Pending& pending) { return std::max<int64_t>(1, pending.checked.rows); }
   void Forget(const Pending& pending) { bytes -= pending.checked.bytes; }
 
   std::deque<PendingPtr> files_, ready_;  // each by order

@@ -44,6 +44,7 @@ struct Work {
   std::shared_ptr<ModelQueue> queue;
   std::vector<PendingPtr> members;
   bool files = false;
+  int64_t rows = 0;
   std::atomic<bool> cancel{false};
   double charged_ns = 0;
 
@@ -185,6 +186,7 @@ class Scheduler::Impl {
         queue->AddFiles(std::move(pending));
       else
         queue->AddReady(std::move(pending));
+      queue->timing.InFlight(queue->ready_rows() + queue->running_rows);
       if (idle_workers_ > 0) {
         const Clock::time_point start = StartOf(*queue, now);
         wake = start <= now || start < timed_until_;
@@ -197,7 +199,7 @@ class Scheduler::Impl {
 
   void CheckRoom(const ModelQueue& queue, const Pending& p) const {
     const auto refuse = [&](const std::string& what) {
-      const double waiting_ns = static_cast<double>(queue.size()) * queue.ns_per_row;
+      const double waiting_ns = static_cast<double>(queue.size()) * queue.timing.ns_per_row();
       const int retry_s = static_cast<int>(std::clamp(std::ceil(waiting_ns / 1e9), 1.0, 30.0));
       throw ServeError(Reason::kOverloaded, what, retry_s);
     };
@@ -231,11 +233,17 @@ class Scheduler::Impl {
     if (draining_ > 0) idle_.notify_all();
   }
 
-  // When the next batch may start: at once where nothing else runs or it is as large as it may be.
+  // When the next batch may start. A request waits for others up to the model's delay, and only as long as a
+  // larger batch saves at least as much time; while nothing else runs, and cores idle, twice as much. What
+  // batches save is measured; before it is known requests wait while something runs.
   Clock::time_point BatchStartOf(const ModelQueue& queue, Clock::time_point now) const {
     if (!queue.has_ready()) return Clock::time_point::max();
-    if (!queue.batches || executing_ == 0 || queue.ready_rows() >= queue.max_rows) return now;
-    return queue.first().ready + queue.max_delay;
+    const int64_t rows = queue.ready_rows();
+    if (!queue.batches || rows >= queue.timing.expected_rows()) return now;
+    const double saving_ns = queue.timing.SavingNs(rows);
+    if (saving_ns < 0) return executing_ == 0 ? now : queue.first().ready + queue.max_delay;
+    const nanoseconds worth(static_cast<int64_t>(executing_ == 0 ? saving_ns / 2 : saving_ns));
+    return queue.first().ready + std::min<nanoseconds>(worth, queue.max_delay);
   }
   Clock::time_point StartOf(const ModelQueue& queue, Clock::time_point now) const {
     return queue.has_files() ? now : BatchStartOf(queue, now);
@@ -269,9 +277,12 @@ class Scheduler::Impl {
       clock_ns_ = std::max(clock_ns_, queue->used_ns);
       work.files = !execute;
       work.queue = queue;
-      int64_t rows = 0;
-      for (const PendingPtr& member : work.members) rows += std::max<int64_t>(1, member->checked.rows);
-      work.charged_ns = execute ? queue->ns_per_row * static_cast<double>(rows) : 0;
+      for (const PendingPtr& member : work.members) work.rows += RowsOf(*member);
+      if (execute) {
+        work.charged_ns = queue->timing.ns_per_row() * static_cast<double>(work.rows);
+        queue->timing.Started();
+      }
+      queue->running_rows += work.rows;
       queue->used_ns += work.charged_ns;
       ++queue->running;
       if (execute) ++executing_;
@@ -350,6 +361,7 @@ class Scheduler::Impl {
     queue.batches = queue.batches && batches;
     queue.used_ns += spent_ns - work.charged_ns;
     --queue.running;
+    queue.running_rows -= work.rows;
     std::erase(running_, &work);
     Answers answers;
     if (work.files && results.empty()) {
@@ -359,12 +371,7 @@ class Scheduler::Impl {
     }
     if (!work.files) {
       --executing_;
-      int64_t rows = 0;
-      for (const PendingPtr& member : work.members) rows += std::max<int64_t>(1, member->checked.rows);
-      const double per_row = spent_ns / static_cast<double>(rows);
-      constexpr double kNew = 0.2;
-      queue.ns_per_row =
-          queue.ns_per_row == 0 ? per_row : queue.ns_per_row + kNew * (per_row - queue.ns_per_row);
+      queue.timing.Ran(work.rows, spent_ns);
     }
     for (size_t i = 0; i < work.members.size(); ++i) {
       Pending& member = *work.members[i];
