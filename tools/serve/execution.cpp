@@ -17,14 +17,13 @@ int64_t Nanoseconds(Clock::duration duration) {
 // The outputs to ask the model for.
 std::vector<std::string> WantedOf(const Model& model, const Pending& pending, const PictureReader* pictures) {
   std::vector<std::string> wanted;
+  const auto& named = pending.checked.outputs;
   // Boxes and best classes come from the model's own outputs, whichever they are.
-  const bool all =
-      (pending.checked.picture && pictures != nullptr && pictures->detects()) || pending.checked.top > 0;
-  if (all) return wanted;
-  for (const std::string& name : pending.checked.outputs) {
-    const auto& known = model.session.outputs();
-    if (std::any_of(known.begin(), known.end(), [&](const ValueInfo& info) { return info.name == name; }))
-      wanted.push_back(name);
+  const bool all = named.empty() || pending.checked.top > 0 ||
+                   (pending.checked.picture && pictures != nullptr && pictures->detects());
+  for (const ValueInfo& info : model.session.outputs()) {
+    const bool is_named = std::find(named.begin(), named.end(), info.name) != named.end();
+    if (is_named || (all && IsCarried(info))) wanted.push_back(info.name);
   }
   return wanted;
 }
@@ -101,7 +100,8 @@ InferResponse ResponseOf(Pending& pending, NamedValues outputs, const PictureRea
   if (checked.outputs.empty()) {
     // Whoever sends a picture to a detector wants boxes, not what they are made of.
     if (!detects)
-      for (const ValueInfo& info : model.session.outputs()) add(info.name);
+      for (const ValueInfo& info : model.session.outputs())
+        if (IsCarried(info)) add(info.name);
     return response;
   }
   std::vector<std::pair<std::string, Tensor>> made = std::move(response.outputs);
@@ -147,22 +147,30 @@ std::vector<Service::Answer> RunTogether(std::span<const PendingPtr> members, Mo
   const Model& model = *members[0]->model;
   std::vector<Service::Answer> answers;
   answers.reserve(members.size());
+  // Whether all went well.
   const auto alone = [&] {
+    bool good = true;
     for (const PendingPtr& member : members) {
       auto one = RunTogether({&member, 1}, queue, cancel, batches, on_failure);
+      good = good && std::holds_alternative<InferResponse>(one[0]);
       answers.push_back(std::move(one[0]));
     }
+    return good;
   };
   int64_t rows = 0;
   for (const PendingPtr& member : members) rows += std::max<int64_t>(1, member->checked.rows);
   const Clock::time_point begin = Clock::now();
   Clock::time_point started = begin, ended = begin;
   std::vector<NamedValues> results;
+  std::vector<StepProfile> profile;
   try {
     const NamedValues inputs = InputsOf(members);
     const std::vector<std::string> wanted = WantedOf(model, *members[0], queue.pictures.get());
     started = Clock::now();
-    NamedValues outputs = model.session.Run(inputs, wanted, OptionsFor(members, cancel));
+    RunOptions options = OptionsFor(members, cancel);
+    const auto profiled = [](const PendingPtr& member) { return member->checked.profile; };
+    if (std::any_of(members.begin(), members.end(), profiled)) options.profile = &profile;
+    NamedValues outputs = model.session.Run(inputs, wanted, options);
     ended = Clock::now();
     if (members.size() > 1 && !HasRows(outputs, rows)) {
       batches = false;
@@ -172,7 +180,8 @@ std::vector<Service::Answer> RunTogether(std::span<const PendingPtr> members, Mo
     results = Split(std::move(outputs), members);
   } catch (const std::exception& error) {
     if (members.size() > 1 && !cancel) {
-      alone();
+      // None of them is to blame: the model does not run batches.
+      if (alone()) batches = false;
       return answers;
     }
     const int64_t ns = Nanoseconds(Clock::now() - started);
@@ -196,7 +205,10 @@ std::vector<Service::Answer> RunTogether(std::span<const PendingPtr> members, Mo
     timing.batch_ns += input_ns + output_ns;
     timing.compute_ns += Nanoseconds(ended - started);
     timing.batch_size = rows;
-    if (auto* response = std::get_if<InferResponse>(&answers[i])) response->timing = timing;
+    auto* response = std::get_if<InferResponse>(&answers[i]);
+    if (response == nullptr) continue;
+    response->timing = timing;
+    if (members[i]->checked.profile) response->profile = profile;
   }
   queue.record->Executed(rows, input_ns, Nanoseconds(ended - started), output_ns);
   return answers;

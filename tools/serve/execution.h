@@ -15,7 +15,8 @@ using OnFailure = std::function<void(const InferRequest&, const std::string&)>;
 
 // Runs requests that agree in one execution and takes the result apart; where that fails, each alone, so that
 // one bad request costs no other its answer. An answer each; fills their `timing` and counts executions in
-// `record`. `cancel` ends the run. Sets `batches` to false where the model's outputs do not have a row each.
+// `record`. `cancel` ends the run. Sets `batches` to false where the model
+// proves unable to run them: its outputs do not have a row each, or requests succeed alone only.
 std::vector<Service::Answer> RunTogether(std::span<const PendingPtr> members, ModelQueue& queue,
                                          const std::atomic<bool>& cancel, std::atomic<bool>& batches,
                                          const OnFailure& on_failure);

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <optional>
@@ -9,6 +10,7 @@
 #include "sluice/error.h"
 #include "tools/files.h"
 #include "tools/model_args.h"
+#include "tools/serve/batch.h"
 #include "tools/serve/datatypes.h"
 #include "tools/serve/log.h"
 #include "tools/serve/model_config.h"
@@ -59,9 +61,10 @@ std::optional<TensorInfo> DescribeTensor(const ValueInfo& info) {
 void CheckBatching(const std::vector<TensorInfo>& tensors, const char* kind, int64_t max_batch_size) {
   for (const TensorInfo& tensor : tensors) {
     if (tensor.shape.empty() || tensor.shape[0] >= 0) {
-      Fail(fmt::format("max_batch_size is {}, expected {} '{}' to have an open first dimension for it; it is {}",
-                       max_batch_size, kind, Shown(tensor.name),
-                       tensor.shape.empty() ? "a scalar" : fmt::format("{}", tensor.shape[0])));
+      Fail(fmt::format(
+          "max_batch_size is {}, expected {} '{}' to have an open first dimension for it; it is {}",
+          max_batch_size, kind, Shown(tensor.name),
+          tensor.shape.empty() ? "a scalar" : fmt::format("{}", tensor.shape[0])));
     }
   }
 }
@@ -104,7 +107,8 @@ ModelInfo Describe(const std::string& name, int64_t version, const Session& sess
 
 // One run on zeros. Open sizes are 1, which not every model can take: where there are some, what the run says
 // is no verdict on the model.
-void WarmUp(const std::string& name, int64_t version, const Session& session, const std::atomic<bool>& cancel) {
+void WarmUp(const std::string& name, int64_t version, const Session& session,
+            const std::atomic<bool>& cancel) {
   NamedValues inputs;
   bool opened = false;
   for (const ValueInfo& info : session.inputs()) {
@@ -125,6 +129,29 @@ void WarmUp(const std::string& name, int64_t version, const Session& session, co
   }
 }
 
+// Makes the plans of all sizes that batches have, so that no request waits for one. Of models with other open
+// sizes nothing is known that would help.
+void PrepareBatches(const Session& session, int64_t max_batch_size, const std::atomic<bool>& cancel) {
+  for (const ValueInfo& info : session.inputs()) {
+    if (!info.has_shape || info.shape.empty()) return;
+    if (std::any_of(info.shape.begin() + 1, info.shape.end(), [](int64_t size) { return size < 0; })) return;
+  }
+  for (const int64_t rows : BatchSizes(max_batch_size)) {
+    if (cancel) throw Error(ErrorCode::kCancelled, "cancelled");
+    std::map<std::string, Shape> shapes;
+    for (const ValueInfo& info : session.inputs()) {
+      shapes[info.name] = info.shape;
+      shapes[info.name][0] = rows;
+    }
+    try {
+      session.Prepare(shapes);
+    } catch (const Error& error) {
+      Fail(fmt::format("max_batch_size is {}, and a batch of {} failed: {}", max_batch_size, rows,
+                       error.what()));
+    }
+  }
+}
+
 }  // namespace
 
 std::shared_ptr<const Model> LoadModel(const std::string& root, const std::string& name, int64_t version,
@@ -139,6 +166,7 @@ std::shared_ptr<const Model> LoadModel(const std::string& root, const std::strin
     ModelInfo info = Describe(name, version, session, config);
     if (cancel) throw Error(ErrorCode::kCancelled, "cancelled");
     if (config.warm_up) WarmUp(name, version, session, cancel);
+    if (config.warm_up && config.max_batch_size > 1) PrepareBatches(session, config.max_batch_size, cancel);
     return std::make_shared<const Model>(Model{std::move(session), std::move(config), std::move(info)});
   } catch (const Error& error) {
     throw Error(error.code(), WithoutRoot(error.what(), root));

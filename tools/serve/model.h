@@ -20,7 +20,7 @@ struct ModelConfig {
   int64_t max_timeout_us = 0;      // 0: any
   int default_priority = 0;        // higher runs first
   bool warm_up = true;             // one run on zeros of the smallest shapes before it serves
-  std::map<std::string, Shape> shapes;  // of inputs, in place of those that the model declares; -1: open
+  std::map<std::string, Shape> shapes = {};  // of inputs, in place of those that the model declares; -1: open
   bool pictures = false;           // BYTES [n] of picture files are accepted for the picture input
   tools::PictureOptions picture = {};  // how a picture becomes the input
   bool letterbox = false;          // fitted with its proportions kept; otherwise stretched

@@ -143,14 +143,12 @@ void CheckOutputs(const Model& model, const InferRequest& request, CheckedReques
     checked.outputs.push_back(name);
   }
   for (const ValueInfo& info : known) {
-    const bool wanted = checked.outputs.empty() || contains(checked.outputs, info.name);
-    if (!wanted || (!info.is_sequence && !info.is_map && DatatypeName(info.dtype))) continue;
-    throw ServeError(
-        Reason::kUnsupported,
-        fmt::format("output '{}' is {}, which the protocol cannot carry; name other outputs", info.name,
-                    info.is_sequence ? "a sequence"
-                    : info.is_map    ? "a map"
-                                     : NameOf(info.dtype)));
+    if (IsCarried(info) || !contains(checked.outputs, info.name)) continue;
+    throw ServeError(Reason::kUnsupported,
+                     fmt::format("output '{}' is {}, which the protocol cannot carry", info.name,
+                                 info.is_sequence ? "a sequence"
+                                 : info.is_map    ? "a map"
+                                                  : NameOf(info.dtype)));
   }
 }
 
@@ -176,6 +174,10 @@ void CheckParameters(const ModelConfig& config, const InferRequest& request, Che
 
 }  // namespace
 
+bool IsCarried(const ValueInfo& info) {
+  return !info.is_sequence && !info.is_map && DatatypeName(info.dtype).has_value();
+}
+
 int64_t CommonRows(std::span<const Tensor> tensors) {
   int64_t rows = -1;
   for (const Tensor& tensor : tensors) {
@@ -196,10 +198,14 @@ bool CanBatch(const Model& model) {
     return !info.is_sequence && !info.is_map && !info.is_optional && info.has_shape && !info.shape.empty() &&
            info.shape[0] < 0;
   };
+  // Overridden input shapes leave outputs without one; what a run yields is looked at anyway.
+  const auto open_or_unknown = [&](const ValueInfo& info) {
+    return open(info) || (!info.is_sequence && !info.is_map && !info.is_optional && !info.has_shape);
+  };
   const Session& session = model.session;
   return model.config.max_batch_size > 1 && !session.inputs().empty() &&
          std::all_of(session.inputs().begin(), session.inputs().end(), open) &&
-         std::all_of(session.outputs().begin(), session.outputs().end(), open);
+         std::all_of(session.outputs().begin(), session.outputs().end(), open_or_unknown);
 }
 
 CheckedRequest CheckRequest(const Model& model, const InferRequest& request) {
@@ -236,7 +242,7 @@ CheckedRequest CheckRequest(const Model& model, const InferRequest& request) {
   for (size_t i = 0; i < infos.size(); ++i) {
     const ValueInfo& info = infos[i];
     const Tensor& tensor = checked.inputs[i];
-    if (info.is_sequence || info.is_map || !DatatypeName(info.dtype)) {
+    if (!IsCarried(info)) {
       if (tensor.empty() && info.is_optional) continue;
       throw ServeError(
           Reason::kUnsupported,

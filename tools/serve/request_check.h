@@ -34,13 +34,17 @@ constexpr int kMaxPriority = 100;  // and the lowest is -kMaxPriority
 // the client.
 CheckedRequest CheckRequest(const Model& model, const InferRequest& request);
 
+// Whether the protocol has a tensor for an input or output. Outputs that have none are left out where a
+// request names no outputs.
+bool IsCarried(const ValueInfo& info);
+
 // The common first size of tensors; 0 where they have none.
 int64_t CommonRows(std::span<const Tensor> tensors);
 // That tensors hold, strings included.
 int64_t BytesOf(std::span<const Tensor> tensors);
 
 // Whether requests can share an execution: the configuration says so, and the first size of every input and
-// output is open.
+// output is open, or an output's shape is not known.
 bool CanBatch(const Model& model);
 
 // The names of outputs that a picture sent to a detector has beside those of the model.
