@@ -30,17 +30,19 @@ class Histogram {
   }
 }
 
-const picture = (name, inputs, outputs, parameters) => ({ name, version: '1', inputs, outputs, parameters });
+const describe = (name, inputs, outputs, kind) => ({ name, inputs, outputs, kind });
 const kModels = [
-  picture('yolox-nano', [{ name: 'images', datatype: 'FP32', shape: [1, 3, 416, 416] }],
-    [{ name: 'output', datatype: 'FP32', shape: [1, 3549, 85] }], { pictures: true, detects: true }),
-  picture('classify', [{ name: 'x', datatype: 'FP32', shape: [-1, 3, 224, 224] }],
-    [{ name: 'y', datatype: 'FP32', shape: [-1, 1000] }], { pictures: true, detects: false }),
-  picture('add', [{ name: 'a', datatype: 'FP32', shape: [1, 4] }, { name: 'b', datatype: 'INT64', shape: [-1] }, { name: 'big', datatype: 'FP32', shape: [1, 3, 32, 32] }],
+  describe('yolox-nano', [{ name: 'images', datatype: 'FP32', shape: [1, 3, 416, 416] }],
+    [{ name: 'output', datatype: 'FP32', shape: [1, 3549, 85] }], { takes_pictures: true, detects: true }),
+  describe('classify', [{ name: 'x', datatype: 'FP32', shape: [-1, 3, 224, 224] }],
+    [{ name: 'y', datatype: 'FP32', shape: [-1, 1000] }], { takes_pictures: true }),
+  describe('add', [{ name: 'a', datatype: 'FP32', shape: [1, 4] }, { name: 'b', datatype: 'INT64', shape: [-1] }, { name: 'big', datatype: 'FP32', shape: [1, 3, 32, 32] }],
     [{ name: 'sum', datatype: 'FP32', shape: [1, 4] }], {}),
-  picture(kHostile, [{ name: kHostile, datatype: 'FP32', shape: [] }], [{ name: kHostile, datatype: 'FP32', shape: [] }], {}),
+  describe(kHostile, [{ name: kHostile, datatype: 'FP32', shape: [] }], [{ name: kHostile, datatype: 'FP32', shape: [] }], {}),
 ];
 const kBoxes = [['dog', 0.93, [131, 223, 309, 540]], ['bicycle', 0.9, [120, 130, 568, 420]], ['truck', 0.74, [467, 76, 690, 171]], [kHostile, 0.31, [640, 380, 760, 560]]];
+
+const kSteps = [['stem', 'Conv + SiLU', 4_200_000], ['head', 'Conv', 1_100_000], ['out', 'Concat', 90_000]].map(([node, op, ns]) => ({ node, op, kernel: 'oneDNN jit:avx2', output: 'float [1, 8]', calls: 1, ns }));
 
 export function startMock(folder, { port = 0, key = '' } = {}) {
   const state = { overloaded: false, load: 0 };
@@ -130,8 +132,8 @@ export function startMock(folder, { port = 0, key = '' } = {}) {
       const match = /^\/v2\/models\/(.+?)(?:\/versions\/1)?(\/infer)?$/.exec(path);
       const model = models.find((one) => one.name === match?.[1]);
       if (!model) return send(404, { error: 'no such model' });
-      const { name, inputs, outputs, parameters } = model;
-      if (!match[2]) return send(200, { name, versions: ['1'], platform: 'onnx_onnxv1', inputs, outputs, parameters, properties: { licence: kHostile } });
+      const { name, inputs, outputs, kind } = model;
+      if (!match[2]) return send(200, { name, versions: ['1'], platform: 'onnx_onnxv1', inputs, outputs, ...kind, properties: { licence: kHostile } });
       if (state.overloaded) {
         ++model.failures.overloaded;
         return send(503, { error: `model '${name}': 256 requests wait already` }, { 'retry-after': '1' });
@@ -150,12 +152,12 @@ export function startMock(folder, { port = 0, key = '' } = {}) {
       model.batches.add(1);
       ++model.executions;
       const timing = ['queue', 'batch', 'compute'].map((part) => `${part};dur=${(parts[part] * 1000).toFixed(3)}`).join(', ');
-      const answer = (tensors) => setTimeout(() => send(200, { model_name: name, model_version: '1', outputs: tensors }, { 'server-timing': timing }), 15);
+      const answer = (tensors) => setTimeout(() => send(200, { model_name: name, model_version: '1', outputs: tensors, ...(head.parameters?.profile ? { profile: kSteps } : {}) }, { 'server-timing': timing }), 15);
       const tensor = (name, datatype, shape, data) => ({ name, datatype, shape, data });
-      if (parameters.detects) {
+      if (kind.detects) {
         return answer([tensor('boxes', 'FP32', [4, 4], kBoxes.flatMap(([, , box]) => box)), tensor('scores', 'FP32', [4], kBoxes.map(([, score]) => score)), tensor('labels', 'BYTES', [4], kBoxes.map(([label]) => label))]);
       }
-      if (parameters.pictures) {
+      if (kind.takes_pictures) {
         return answer([tensor('top_scores', 'FP32', [1, 5], [0.81, 0.09, 0.04, 0.01, 0.004]), tensor('top_indices', 'INT64', [1, 5], [207, 208, 219, 2, 3]), tensor('top_labels', 'BYTES', [1, 5], ['golden retriever', 'Labrador retriever', 'cocker spaniel', kHostile, 'tiger shark'])]);
       }
       return answer(head.inputs.map((input) => tensor(`${input.name} again`, input.datatype, input.shape, input.data)));

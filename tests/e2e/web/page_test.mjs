@@ -129,6 +129,10 @@ test('a tensor model takes its example, and says what is wrong with other bodies
   await page.getByRole('button', { name: 'Run', exact: true }).click();
   await page.locator('.outputs li').nth(2).waitFor();
   assert.match(await page.locator('.outputs li').nth(2).textContent(), /1 × 3 × 32 × 32.*3048 more/);
+  await page.getByLabel('Step times').check();
+  await page.getByRole('button', { name: 'Run', exact: true }).click();
+  await page.locator('.steps li').first().waitFor();
+  assert.match(await page.locator('.steps li').first().textContent(), /Conv \+ SiLU stem.*4\.20 ms/);
   await shot(page, 'tensors');
   await checkAccessible(page, 'tensors');
   const refused = async (text, message) => {

@@ -12,7 +12,8 @@ export interface ModelMetadata {
   inputs: TensorInfo[];
   outputs: TensorInfo[];
   properties?: Record<string, string>;
-  parameters?: Record<string, unknown>;
+  takes_pictures?: boolean;  // picture files may be sent as BYTES
+  detects?: boolean;  // and are answered with boxes
 }
 export interface IndexEntry {
   name: string;
@@ -28,12 +29,19 @@ export interface ServerMetadata {
 export interface OutputTensor extends TensorInfo {
   data: unknown[];
 }
+export interface Step {
+  node: string;
+  op: string;
+  kernel: string;
+  ns: number;
+}
 export interface InferAnswer {
   model_name: string;
   model_version?: string;
   id?: string;
   parameters?: Record<string, unknown>;
   outputs: OutputTensor[];
+  profile?: Step[];  // where the request asked for it
 }
 interface StatDuration {
   count: number;

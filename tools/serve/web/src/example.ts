@@ -40,18 +40,20 @@ export function exampleBody(metadata: ModelMetadata): string {
 }
 
 interface Body {
+  parameters?: Record<string, unknown>;
   inputs?: { name?: string; shape?: number[]; datatype?: string; data?: unknown }[];
 }
 
-// Puts numbers where data is one of the words. Throws an Error that says what is wrong with the text.
-export function expandBody(text: string): string {
+// Puts numbers where data is one of the words, and asks for the times of steps if wanted. Throws an Error that says what is wrong with the text.
+export function expandBody(text: string, profile: boolean): string {
   let body: Body;
   try {
     body = JSON.parse(text) as Body;
   } catch (error) {
     throw new Error(`This is not JSON: ${(error as Error).message}`);
   }
-  if (!Array.isArray(body.inputs)) return text;
+  if (profile && body && typeof body === 'object') body.parameters = { ...body.parameters, profile: true };
+  if (!Array.isArray(body?.inputs)) return JSON.stringify(body);
   for (const input of body.inputs) {
     if (typeof input?.data !== 'string') continue;
     const fill = kFills.find((word) => word === input.data);

@@ -3,10 +3,10 @@ import type { ModelMetadata } from './api';
 
 // Whether BYTES of picture files may be sent.
 export function takesPictures(metadata: ModelMetadata): boolean {
-  return metadata.parameters?.['pictures'] === true;
+  return metadata.takes_pictures === true;
 }
 export function detects(metadata: ModelMetadata): boolean {
-  return metadata.parameters?.['detects'] === true;
+  return metadata.detects === true;
 }
 
 // The input that a picture goes to: the first of the rank of a picture.
@@ -17,14 +17,15 @@ export function pictureInput(metadata: ModelMetadata): string {
 const kTopClasses = 5;
 
 // What is asked of a picture: boxes of a detector, the best classes of what looks like a classifier, else all.
-export function pictureRequest(metadata: ModelMetadata): object {
-  if (detects(metadata)) return { outputs: ['boxes', 'scores', 'labels'].map((name) => ({ name })) };
+export function pictureRequest(metadata: ModelMetadata, profile: boolean): object {
+  const extra = profile ? { profile: true } : {};
+  if (detects(metadata)) return { parameters: extra, outputs: ['boxes', 'scores', 'labels'].map((name) => ({ name })) };
   const scores = metadata.outputs.find((output) => output.datatype === 'FP32');
   if (scores && scores.shape.length <= 2) {
     return {
-      parameters: { top: kTopClasses },
+      parameters: { ...extra, top: kTopClasses },
       outputs: ['top_scores', 'top_indices', 'top_labels'].map((name) => ({ name })),
     };
   }
-  return {};
+  return { parameters: extra };
 }

@@ -28,6 +28,7 @@ function useModelName(): string {
 function Health({ ready, error }: ServerState) {
   if (ready === null && !error) return <span class="state loading">connecting</span>;
   if (error?.status === 0) return <span class="state unavailable">not reachable</span>;
+  if (error?.status === 401) return <span class="state loading">locked</span>;
   return ready ? <span class="state ready">ready</span> : <span class="state loading">not ready</span>;
 }
 
@@ -71,7 +72,7 @@ function App() {
             <div class="notice bad" role="status"><strong>{error.title}.</strong> {error.message}</div>
           )}
           <Failures samples={state.samples} model={name} />
-          {!name && (
+          {!name && state.samples.length > 0 && (
             <>
               <header class="title"><h1>All models</h1></header>
               <Figures samples={state.samples} model="" />

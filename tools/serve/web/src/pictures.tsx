@@ -9,6 +9,7 @@ import { Outputs, RawJson } from './outputs';
 import { preparePicture, type PictureFile } from './picture_file';
 import { Problem } from './problem';
 import { Repeat } from './repeat';
+import { Steps } from './steps';
 import { pictureInput, pictureRequest } from './kinds';
 import { TimingBar } from './timing';
 
@@ -19,12 +20,12 @@ export function Pictures({ metadata, version }: { metadata: ModelMetadata; versi
   const [busy, setBusy] = useState(false);
   const [over, setOver] = useState(false);
   const [camera, setCamera] = useState(false);
+  const [profile, setProfile] = useState(false);
   const [least, setLeast] = useState(0.25);
   const [chosen, setChosen] = useState<number | null>(null);
   const sending = useRef<AbortController | null>(null);
   const chooser = useRef<HTMLInputElement>(null);
   const input = pictureInput(metadata);
-  const request = pictureRequest(metadata);
   useEffect(() => () => sending.current?.abort(), []);
   useEffect(() => () => { if (picture) URL.revokeObjectURL(picture.url); }, [picture]);
 
@@ -34,7 +35,7 @@ export function Pictures({ metadata, version }: { metadata: ModelMetadata; versi
     setBusy(true);
     setChosen(null);
     try {
-      const result = await inferPicture(metadata.name, version, input, file, request, control.signal);
+      const result = await inferPicture(metadata.name, version, input, file, pictureRequest(metadata, profile), control.signal);
       setAnswered(result);
       setError(null);
       return true;
@@ -108,10 +109,11 @@ export function Pictures({ metadata, version }: { metadata: ModelMetadata; versi
             <label for="file" class="button primary">Choose a picture</label>
             <button type="button" onClick={() => { setCamera(true); setPicture(null); setAnswered(null); setError(null); }}>Use the camera</button>
             {picture && <button type="button" disabled={busy} onClick={() => void send(picture.file)}>Run again</button>}
+            <label class="check"><input type="checkbox" checked={profile} onChange={(event) => setProfile(event.currentTarget.checked)} />Step times</label>
             {picture && <small>{picture.width} &times; {picture.height}, {bytes(picture.file.size)}</small>}
           </div>
         )}
-        {!camera && picture && <Repeat prepare={() => () => inferPicture(metadata.name, version, input, picture.file, request)} />}
+        {!camera && picture && <Repeat prepare={() => () => inferPicture(metadata.name, version, input, picture.file, pictureRequest(metadata, false))} />}
       </section>
       <section class="card" aria-live="polite">
         <h2>Found</h2>
@@ -128,6 +130,7 @@ export function Pictures({ metadata, version }: { metadata: ModelMetadata; versi
         )}
         {findings?.classes && <ClassList classes={findings.classes} />}
         {answered && !findings?.boxes && !findings?.classes && <Outputs answer={answered.answer} />}
+        {answered?.answer.profile && <Steps steps={answered.answer.profile} />}
         {answered && !camera && <RawJson answer={answered.answer} />}
         {!answered && error === null && <p class="empty">{busy ? 'Waiting for the server\u2026' : 'Nothing has been sent yet.'}</p>}
       </section>

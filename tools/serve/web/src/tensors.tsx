@@ -5,12 +5,14 @@ import { expandBody, exampleBody } from './example';
 import { Outputs, RawJson } from './outputs';
 import { Problem } from './problem';
 import { Repeat } from './repeat';
+import { Steps } from './steps';
 import { TimingBar } from './timing';
 
 export function Tensors({ metadata, version }: { metadata: ModelMetadata; version: string }) {
   const [text, setText] = useState(() => exampleBody(metadata));
   const [answered, setAnswered] = useState<Answered | null>(null);
   const [error, setError] = useState<unknown>(null);
+  const [profile, setProfile] = useState(false);
   const [busy, setBusy] = useState(false);
   const sending = useRef<AbortController | null>(null);
   useEffect(() => () => sending.current?.abort(), []);
@@ -21,7 +23,7 @@ export function Tensors({ metadata, version }: { metadata: ModelMetadata; versio
     setBusy(true);
     setError(null);
     try {
-      setAnswered(await inferJson(metadata.name, version, expandBody(text), control.signal));
+      setAnswered(await inferJson(metadata.name, version, expandBody(text, profile), control.signal));
     } catch (caught) {
       if (control.signal.aborted) return;
       setAnswered(null);
@@ -44,10 +46,11 @@ export function Tensors({ metadata, version }: { metadata: ModelMetadata; versio
         <div class="row">
           <button type="submit" class="primary" disabled={busy}>{busy ? 'Running\u2026' : 'Run'}</button>
           <button type="button" onClick={() => setText(exampleBody(metadata))}>Example</button>
+          <label class="check"><input type="checkbox" checked={profile} onChange={(event) => setProfile(event.currentTarget.checked)} />Step times</label>
           <small class="keys"><kbd>Ctrl</kbd> <kbd>Enter</kbd> runs it</small>
         </div>
         <Repeat prepare={() => {
-          const body = expandBody(text);
+          const body = expandBody(text, false);
           return () => inferJson(metadata.name, version, body);
         }} />
       </form>
@@ -58,6 +61,7 @@ export function Tensors({ metadata, version }: { metadata: ModelMetadata; versio
           <>
             <TimingBar timing={answered.timing} />
             <Outputs answer={answered.answer} />
+            {answered.answer.profile && <Steps steps={answered.answer.profile} />}
             <RawJson answer={answered.answer} />
           </>
         )}
