@@ -1,0 +1,49 @@
+#pragma once
+
+#include <grpcpp/server_builder.h>
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <thread>
+#include <unordered_set>
+
+namespace sluice::serve::rpc {
+
+// Listens and hands connections to a gRPC server: gRPC itself neither limits their number nor stops listening
+// while it serves, and shares its port with any other process that asks.
+class Acceptor {
+ public:
+  using Sink = std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor>;
+
+  // Binds; port 0: any that is free. Throws Error{kInvalidArgument}.
+  Acceptor(const std::string& address, uint16_t port, int max_connections);
+  ~Acceptor();
+  Acceptor(const Acceptor&) = delete;
+  Acceptor& operator=(const Acceptor&) = delete;
+
+  uint16_t port() const { return port_; }
+  int connections() const { return connections_.load(std::memory_order_relaxed); }
+  // Accepts from here on; the server behind `sink` runs until Stop.
+  void Start(Sink sink);
+  // No more connections; those that are open stay. Returns when none can come any more.
+  void Stop();
+
+ private:
+  void Run();
+  void AcceptAll();
+  void Watch(int connection);
+
+  const int max_connections_;
+  uint16_t port_ = 0;
+  Sink sink_;
+  int listener_ = -1, epoll_ = -1, wake_ = -1;
+  // A second descriptor of each connection, which tells when it closes.
+  std::unordered_set<int> watched_;
+  std::atomic<int> connections_{0};
+  std::atomic<bool> ending_{false};
+  std::thread thread_;
+};
+
+}  // namespace sluice::serve::rpc
