@@ -6,6 +6,7 @@
 
 #include "graph/import.h"
 #include "sluice/session.h"
+#include "tools/inspect_dead.h"
 #include "tools/inspect_html.h"
 #include "tools/model_args.h"
 #include "tools/terminal.h"
@@ -19,6 +20,7 @@ struct Options {
   bool fusions = false;
   bool kernels = false;
   HtmlOptions html;
+  DeadOptions dead;
 };
 
 struct Counts {
@@ -137,6 +139,10 @@ int Run(const Options& options) {
     fmt::print("{}\n", WriteInspectPage(options.model, options.html));
     return 0;
   }
+  if (!options.dead.pictures.empty()) {
+    ReportDead(options.model, options.dead);
+    return 0;
+  }
   SessionOptions session_options = ToSessionOptions(options.model);
   session_options.profile = options.kernels;
   const std::unique_ptr<Graph> graph = ImportOnnx(options.model.model);
@@ -180,6 +186,13 @@ Verb AddInspect(CLI::App& app) {
   verb->add_option("--against", options->html.against,
                    "With --html: another model beside it, with differences marked")
       ->needs(html);
+  CLI::Option* const dead = verb->add_option(
+      "--dead", options->dead.pictures,
+      "For these pictures (files, folders, patterns in quotes): how much of what goes into each Relu, LeakyRelu and PRelu "
+      "is negative, and which channels never fire");
+  dead->excludes(html);
+  verb->add_option("--json", options->dead.json, "With --dead: file for the same as JSON")->needs(dead);
+  AddPictureOptions(*verb, options->dead.picture);
   AddThreadsOption(*verb, options->model);
   AddShapeOption(*verb, options->model);
   AddPassOptions(*verb, options->model);
@@ -187,7 +200,8 @@ Verb AddInspect(CLI::App& app) {
   verb->footer(
       "Examples: sluice inspect model.onnx --fusions --shape x=1x3x416x416\n"
       "          sluice inspect model.onnx --html graph.html --runs 10\n"
-      "          sluice inspect model.onnx --html both.html --against optimized.onnx");
+      "          sluice inspect model.onnx --html both.html --against optimized.onnx\n"
+      "          sluice inspect model.onnx --dead pictures/ --json dead.json");
   return {verb, [options] { return Run(*options); }};
 }
 
