@@ -60,11 +60,13 @@ void AddModelOptions(CLI::App& verb, Options& options) {
                   "those that clients load; fixed: every model serves, clients may not load or unload (all)")
       ->check(CLI::IsMember({"all", "explicit", "fixed"}))
       ->group(group);
-  verb.add_option("--load-model", repository.load, "Serves this one from the start (explicit only); repeatable")
+  verb.add_option("--load-model", repository.load,
+                  "Serves this one from the start (explicit only); repeatable")
       ->group(group);
   verb.add_flag("--watch", options.watch, "Follows changes of the folder (unless --model-control explicit)")
       ->group(group);
-  verb.add_flag("--no-watch", options.no_watch, "Looks at the folder at start, on SIGHUP and for load requests")
+  verb.add_flag("--no-watch", options.no_watch,
+                "Looks at the folder at start, on SIGHUP and for load requests")
       ->group(group);
   verb.add_option("--watch-interval", options.interval, "Seconds between two looks at the folder (2)")
       ->check(CLI::Range(0.02, 86400.0))
@@ -110,23 +112,27 @@ void AddNetworkOptions(CLI::App& verb, Options& options) {
       ->group(group);
   verb.add_flag("--no-http", options.no_http, "No HTTP")->group(group);
   verb.add_flag("--no-grpc", options.no_grpc, "No gRPC")->group(group);
-  verb.add_option("--protocol-threads", options.front.threads, "Threads that each protocol reads and writes with (2)")
+  verb.add_option("--protocol-threads", options.front.threads,
+                  "Threads that each protocol reads and writes with (2)")
       ->check(CLI::Range(1, 256))
       ->group(group);
   const char* const security = "Security";
-  verb.add_option("--tls-cert", options.front.tls.certificate, "PEM file of the certificate chain: TLS for both protocols")
+  verb.add_option("--tls-cert", options.front.tls.certificate,
+                  "PEM file of the certificate chain: TLS for both protocols")
       ->group(security);
   verb.add_option("--tls-key", options.front.tls.key, "PEM file of its private key")->group(security);
   verb.add_option("--tls-client-ca", options.front.tls.client_ca,
                   "PEM file of authorities; clients must show a certificate that one of them signed")
       ->group(security);
-  verb.add_option("--api-keys", options.api_keys, "File of API keys; read again when it changes")->group(security);
+  verb.add_option("--api-keys", options.api_keys, "File of API keys; read again when it changes")
+      ->group(security);
 }
 
 void AddLimitOptions(CLI::App& verb, Options& options) {
   const char* const group = "Limits";
   serve::Limits& limits = options.front.limits;
-  verb.add_option("--max-request-size", options.max_request, "Bytes of a request's body, decompressed too (64M)")
+  verb.add_option("--max-request-size", options.max_request,
+                  "Bytes of a request's body, decompressed too (64M)")
       ->group(group);
   verb.add_option("--max-header-size", options.max_header, "Bytes of a request's head (16K)")->group(group);
   verb.add_option("--max-json-depth", limits.max_json_depth, "Nested lists and objects (64)")
@@ -138,15 +144,18 @@ void AddLimitOptions(CLI::App& verb, Options& options) {
   verb.add_option("--max-connections", limits.max_connections, "Connections of each protocol (16384)")
       ->check(CLI::Range(1, 1'000'000))
       ->group(group);
-  verb.add_option("--max-inflight-size", options.max_inflight, "Bytes of all requests being read or served (1G)")
+  verb.add_option("--max-inflight-size", options.max_inflight,
+                  "Bytes of all requests being read or served (1G)")
       ->group(group);
   verb.add_option("--header-timeout", options.header_timeout, "Seconds for a request's head (10)")
       ->check(CLI::Range(0.1, 86400.0))
       ->group(group);
-  verb.add_option("--body-timeout", options.body_timeout, "Seconds for a body that makes no progress of 1 KiB/s (60)")
+  verb.add_option("--body-timeout", options.body_timeout,
+                  "Seconds for a body that makes no progress of 1 KiB/s (60)")
       ->check(CLI::Range(0.1, 86400.0))
       ->group(group);
-  verb.add_option("--idle-timeout", options.idle_timeout, "Seconds that a connection is kept without requests (120)")
+  verb.add_option("--idle-timeout", options.idle_timeout,
+                  "Seconds that a connection is kept without requests (120)")
       ->check(CLI::Range(0.1, 86400.0))
       ->group(group);
   verb.add_option("--max-queue", options.core.scheduler.max_queue,
@@ -213,9 +222,11 @@ void Settle(Options& options) {
   limits.idle_timeout_ms = Milliseconds(options.idle_timeout);
   const serve::TlsOptions& tls = options.front.tls;
   if (tls.certificate.empty() != tls.key.empty()) Fail("--tls-cert and --tls-key go together");
-  if (!tls.client_ca.empty() && tls.certificate.empty()) Fail("--tls-client-ca goes with --tls-cert and --tls-key");
+  if (!tls.client_ca.empty() && tls.certificate.empty())
+    Fail("--tls-client-ca goes with --tls-cert and --tls-key");
   if (options.no_http && options.no_grpc) Fail("--no-http and --no-grpc: nothing is left to serve");
-  if (!options.no_http && !options.no_grpc && options.http_port == options.grpc_port && options.http_port != 0)
+  if (!options.no_http && !options.no_grpc && options.http_port == options.grpc_port &&
+      options.http_port != 0)
     Fail(fmt::format("--http-port and --grpc-port are both {}, expected two ports", options.http_port));
   options.log.json = options.log_format == "json";
   options.log.access = !options.no_access_log;
@@ -256,7 +267,8 @@ class Announcer {
 
   void Listening(const char* protocol, const char* scheme, uint16_t port) const {
     const bool wide = options_.front.address.find(':') != std::string::npos;
-    const std::string place = fmt::format("{}{}{}{}:{}", scheme, wide ? "[" : "", options_.front.address, wide ? "]" : "", port);
+    const std::string place =
+        fmt::format("{}{}{}{}:{}", scheme, wide ? "[" : "", options_.front.address, wide ? "]" : "", port);
     Log(LogLevel::kInfo, "listening", {{"protocol", protocol}, {"address", place}});
     Print(fmt::format("{} at {}", protocol, place));
   }
@@ -264,12 +276,14 @@ class Announcer {
   void Models(const Core& core) const {
     for (const serve::IndexEntry& entry : core.Index(false)) {
       if (entry.state != "READY") {
-        Print(fmt::format("  {} {}: {}{}{}", entry.name, entry.version, entry.state, entry.reason.empty() ? "" : ": ", entry.reason));
+        Print(fmt::format("  {} {}: {}{}{}", entry.name, entry.version, entry.state,
+                          entry.reason.empty() ? "" : ": ", entry.reason));
         continue;
       }
       try {
         const serve::ModelInfo info = core.Info(entry.name, entry.version);
-        Print(fmt::format("  {} {}: {} -> {}", entry.name, entry.version, Shapes(info.inputs), Shapes(info.outputs)));
+        Print(fmt::format("  {} {}: {} -> {}", entry.name, entry.version, Shapes(info.inputs),
+                          Shapes(info.outputs)));
       } catch (const serve::ServeError&) {  // gone in the meantime
       }
     }
@@ -315,7 +329,8 @@ class Signals {
   }
   // 0: none in that time.
   int Next(std::chrono::milliseconds most) const {
-    const timespec time{static_cast<time_t>(most.count() / 1000), static_cast<long>(most.count() % 1000 * 1'000'000)};
+    const timespec time{static_cast<time_t>(most.count() / 1000),
+                        static_cast<long>(most.count() % 1000 * 1'000'000)};
     const int number = sigtimedwait(&set_, nullptr, &time);
     return number > 0 ? number : 0;
   }
@@ -334,7 +349,8 @@ class Signals {
 void WaitUntil(const Signals& signals, Clock::time_point until, const std::function<bool()>& done) {
   while (!done() && Clock::now() < until) {
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - Clock::now());
-    const int number = signals.Next(std::clamp(left, std::chrono::milliseconds(0), std::chrono::milliseconds(20)));
+    const int number =
+        signals.Next(std::clamp(left, std::chrono::milliseconds(0), std::chrono::milliseconds(20)));
     if (number == SIGTERM || number == SIGINT) EndAtOnce(number);
   }
 }
@@ -360,11 +376,12 @@ int Run(Options options) {
   }
   Servers servers;
   [[maybe_unused]] const bool secure = !options.front.tls.certificate.empty();
-#ifdef SLUICE_HAS_ACCESS
   const serve::Access access(options.api_keys);
-  if (options.api_keys.empty() && options.front.tls.client_ca.empty() && !options.front.address.starts_with("127.") &&
-      options.front.address != "::1" && options.front.address != "localhost") {
-    Log(LogLevel::kWarning, "whoever reaches this address may use the server: neither --api-keys nor --tls-client-ca",
+  if (options.api_keys.empty() && options.front.tls.client_ca.empty() &&
+      !options.front.address.starts_with("127.") && options.front.address != "::1" &&
+      options.front.address != "localhost") {
+    Log(LogLevel::kWarning,
+        "whoever reaches this address may use the server: neither --api-keys nor --tls-client-ca",
         {{"address", options.front.address}});
   }
 #ifdef SLUICE_HAS_HTTP
@@ -381,7 +398,6 @@ int Run(Options options) {
     announcer.Listening("gRPC", secure ? "grpcs://" : "grpc://", servers.grpc->port());
   }
 #endif
-#endif
 
   bool announced = false;
   for (;;) {
@@ -396,8 +412,8 @@ int Run(Options options) {
       announcer.Models(*core);
       const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
       const bool ready = core->Ready();
-      Log(ready ? LogLevel::kInfo : LogLevel::kError, ready ? "ready" : "not ready: a model could not be loaded",
-          {{"seconds", seconds}});
+      Log(ready ? LogLevel::kInfo : LogLevel::kError,
+          ready ? "ready" : "not ready: a model could not be loaded", {{"seconds", seconds}});
       announcer.Print(ready ? fmt::format("ready after {:.2f} s", seconds)
                             : "not ready: a model could not be loaded; the others serve");
     }
@@ -405,7 +421,8 @@ int Run(Options options) {
 
   core->Leave();
   Log(LogLevel::kInfo, "shutting down: not ready any more", {{"drain_delay", options.drain_delay}});
-  WaitUntil(signals, Clock::now() + std::chrono::milliseconds(Milliseconds(options.drain_delay)), [] { return false; });
+  WaitUntil(signals, Clock::now() + std::chrono::milliseconds(Milliseconds(options.drain_delay)),
+            [] { return false; });
   const auto until = Clock::now() + std::chrono::milliseconds(Milliseconds(options.drain_timeout));
   std::atomic<bool> over{false}, in_time{false};
   std::thread drain([&] {
@@ -416,7 +433,8 @@ int Run(Options options) {
   });
   WaitUntil(signals, Clock::time_point::max(), [&] { return over.load(); });
   drain.join();
-  Log(in_time ? LogLevel::kInfo : LogLevel::kWarning, in_time ? "ended" : "ended; some requests were not over in time");
+  Log(in_time ? LogLevel::kInfo : LogLevel::kWarning,
+      in_time ? "ended" : "ended; some requests were not over in time");
   return 0;
 }
 
@@ -429,12 +447,13 @@ Verb AddServe(CLI::App& app) {
   AddNetworkOptions(*verb, *options);
   AddLimitOptions(*verb, *options);
   AddLifeOptions(*verb, *options);
-  verb->footer("Sizes are in bytes, with K, M or G. An optional model.json beside a model (NAME/model.json,\n"
-               "NAME/VERSION/model.json, or NAME.json beside NAME.onnx) may state:\n" +
-               serve::ModelJsonHelp() +
-               "SIGTERM and SIGINT end it without losing a request, a second one at once; SIGHUP looks for changed\n"
-               "models.\n"
-               "Example: sluice serve --models models --http-port 8000");
+  verb->footer(
+      "Sizes are in bytes, with K, M or G. An optional model.json beside a model (NAME/model.json,\n"
+      "NAME/VERSION/model.json, or NAME.json beside NAME.onnx) may state:\n" +
+      serve::ModelJsonHelp() +
+      "SIGTERM and SIGINT end it without losing a request, a second one at once; SIGHUP looks for changed\n"
+      "models.\n"
+      "Example: sluice serve --models models --http-port 8000");
   return {verb, [options] { return Run(*options); }};
 }
 

@@ -79,13 +79,8 @@ void LogRequest(const Asked& asked, const Service::Answer& answer) {
 class Core::Impl {
  public:
   explicit Impl(const CoreOptions& options)
-      : repository(WithRecorder(options.repository, recorder))
-#ifdef SLUICE_HAS_SCHEDULER
-        ,
-        scheduler(options.scheduler, recorder)
-#endif
-  {
-  }
+      : repository(WithRecorder(options.repository, recorder)),
+        scheduler(WithLog(options.scheduler), recorder) {}
 
   static RepositoryOptions WithRecorder(RepositoryOptions options, Recorder& recorder) {
     options.on_load = [&recorder](const std::string& model, bool success, int64_t ns) {
@@ -97,11 +92,17 @@ class Core::Impl {
     return options;
   }
 
+  static SchedulerOptions WithLog(SchedulerOptions options) {
+    options.on_failure = [](const InferRequest& request, const std::string& what) {
+      Log(LogLevel::kError, "a request failed inside",
+          {{"request_id", request.request_id}, {"model", request.model}, {"reason", what}});
+    };
+    return options;
+  }
+
   Recorder recorder;
   Repository repository;
-#ifdef SLUICE_HAS_SCHEDULER
   Scheduler scheduler;
-#endif
   std::atomic<bool> leaving{false};
 };
 
@@ -123,11 +124,7 @@ void Core::Infer(InferRequest request, std::function<void(Answer)> done) {
   } catch (const ServeError& error) {
     return done(error);
   }
-#ifdef SLUICE_HAS_SCHEDULER
   impl_->scheduler.Submit(std::move(model), std::move(request), std::move(done));
-#else
-  done(ServeError(Reason::kUnsupported, "this build does not run models"));
-#endif
 }
 
 bool Core::Live() const { return true; }
@@ -158,13 +155,7 @@ void Core::CountRequest(std::string_view protocol, std::string_view model, std::
 
 void Core::Leave() { impl_->leaving = true; }
 
-bool Core::Drain([[maybe_unused]] Clock::time_point until) {
-#ifdef SLUICE_HAS_SCHEDULER
-  return impl_->scheduler.Drain(until);
-#else
-  return true;
-#endif
-}
+bool Core::Drain(Clock::time_point until) { return impl_->scheduler.Drain(until); }
 
 Repository& Core::repository() { return impl_->repository; }
 

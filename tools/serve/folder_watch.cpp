@@ -27,7 +27,8 @@ FolderWatch::FolderWatch(std::function<void(const std::vector<Arrival>&)> change
   events_ = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
   end_ = eventfd(0, EFD_CLOEXEC);
   if (events_ < 0 || end_ < 0) {
-    Log(LogLevel::kWarning, "no notice of changes from the system; the folder is looked at from time to time");
+    Log(LogLevel::kWarning,
+        "no notice of changes from the system; the folder is looked at from time to time");
     return;
   }
   thread_ = std::thread([this] { Loop(); });

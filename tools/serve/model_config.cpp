@@ -38,10 +38,9 @@ struct Key {
 };
 
 int64_t Whole(const Json& json, const Place& place, int64_t least, int64_t most) {
-  const std::string expected =
-      most == std::numeric_limits<int64_t>::max()
-          ? fmt::format("a whole number of at least {}", least)
-          : fmt::format("a whole number from {} to {}", least, most);
+  const std::string expected = most == std::numeric_limits<int64_t>::max()
+                                   ? fmt::format("a whole number of at least {}", least)
+                                   : fmt::format("a whole number from {} to {}", least, most);
   if (!json.is_number_integer()) place.Fail(expected, json);
   if (json.is_number_unsigned() &&
       json.get<uint64_t>() > static_cast<uint64_t>(std::numeric_limits<int64_t>::max())) {
@@ -64,7 +63,8 @@ bool Truth(const Json& json, const Place& place) {
 }
 
 std::string Word(const Json& json, const Place& place, std::span<const std::string_view> allowed) {
-  if (!json.is_string() || std::find(allowed.begin(), allowed.end(), json.get<std::string>()) == allowed.end())
+  if (!json.is_string() ||
+      std::find(allowed.begin(), allowed.end(), json.get<std::string>()) == allowed.end())
     place.Fail(fmt::format("one of {}", fmt::join(allowed, ", ")), json);
   return json.get<std::string>();
 }
@@ -110,7 +110,8 @@ std::vector<std::string> Labels(const Json& json, const Place& place) {
   }
   if (!json.is_string()) place.Fail(kExpected, json);
   const std::string name = json.get<std::string>();
-  if (name.empty() || name[0] == '.' || name.find('/') != std::string::npos || name.find('\0') != std::string::npos)
+  if (name.empty() || name[0] == '.' || name.find('/') != std::string::npos ||
+      name.find('\0') != std::string::npos)
     place.Fail(kExpected, json);
   const std::string path = place.folder + "/" + name;
   if (std::filesystem::is_symlink(path)) place.Fail("a file, not a symbolic link", json);
@@ -215,14 +216,19 @@ const std::vector<Key>& Keys() {
          config.default_priority = static_cast<int>(Whole(json, place, -1000, 1000));
        }},
       {"warm_up", "bool", "one run on zeros of the smallest shapes before it serves (true)",
-       [](const Json& json, const Place& place, ModelConfig& config) { config.warm_up = Truth(json, place); }},
+       [](const Json& json, const Place& place, ModelConfig& config) {
+         config.warm_up = Truth(json, place);
+       }},
       {"shapes", "object", "{\"NAME\": [1, 3, -1, -1]}: replace declared shapes of inputs, -1 is open",
-       [](const Json& json, const Place& place, ModelConfig& config) { config.shapes = Shapes(json, place); }},
+       [](const Json& json, const Place& place, ModelConfig& config) {
+         config.shapes = Shapes(json, place);
+       }},
       {"pictures", "bool or object", "picture files are taken for the input; how they become it:",
        [](const Json& json, const Place& place, ModelConfig& config) {
          config.pictures = json.is_object() || Truth(json, place);
          if (json.is_object()) SetObject(json, place, PictureKeys(), config);
-         if (json.is_object() && json.contains("resize") && json.contains("letterbox") && json["letterbox"] != false)
+         if (json.is_object() && json.contains("resize") && json.contains("letterbox") &&
+             json["letterbox"] != false)
            place.Fail("either resize or letterbox", json);
        }},
       {"detect", "bool or object", "pictures are answered with boxes (known detectors only):",
@@ -232,7 +238,9 @@ const std::vector<Key>& Keys() {
          if (config.detect) config.pictures = true;
        }},
       {"labels", "list or string", "names of classes, or a file beside it that has them (the model's own)",
-       [](const Json& json, const Place& place, ModelConfig& config) { config.labels = Labels(json, place); }},
+       [](const Json& json, const Place& place, ModelConfig& config) {
+         config.labels = Labels(json, place);
+       }},
   };
   return keys;
 }
@@ -240,7 +248,8 @@ const std::vector<Key>& Keys() {
 void SetObject(const Json& json, const Place& place, const std::vector<Key>& keys, ModelConfig& config) {
   for (const auto& [name, value] : json.items()) {
     const std::string path = place.key.empty() ? name : place.key + "." + name;
-    const auto known = std::find_if(keys.begin(), keys.end(), [&, &key = name](const Key& k) { return k.name == key; });
+    const auto known =
+        std::find_if(keys.begin(), keys.end(), [&, &key = name](const Key& k) { return k.name == key; });
     if (known == keys.end()) {
       std::vector<std::string> names;
       for (const Key& key : keys) names.push_back(key.name);
@@ -283,8 +292,9 @@ void ApplyModelJson(std::string_view text, const std::string& place, const std::
   ModelConfig changed = config;
   SetObject(json, Place{place, folder, ""}, Keys(), changed);
   if (changed.max_timeout_us > 0 && changed.default_timeout_us > changed.max_timeout_us)
-    throw Error(ErrorCode::kInvalidArgument, fmt::format("{}: default_timeout_us is {}, expected at most max_timeout_us, {}",
-                                                         place, changed.default_timeout_us, changed.max_timeout_us));
+    throw Error(ErrorCode::kInvalidArgument,
+                fmt::format("{}: default_timeout_us is {}, expected at most max_timeout_us, {}", place,
+                            changed.default_timeout_us, changed.max_timeout_us));
   config = std::move(changed);
 }
 

@@ -45,8 +45,8 @@ const Slot* SlotOf(const Entry& entry, std::string_view model, std::string_view 
   int64_t number = 0;
   const char* const end = version.data() + version.size();
   const auto [stop, error] = std::from_chars(version.data(), end, number);
-  const auto slot = error == std::errc() && stop == end && version[0] != '0' ? entry.slots.find(number)
-                                                                             : entry.slots.end();
+  const auto slot =
+      error == std::errc() && stop == end && version[0] != '0' ? entry.slots.find(number) : entry.slots.end();
   if (slot == entry.slots.end() || (slot->second.gone && !slot->second.model)) {
     throw ServeError(Reason::kNotFound,
                      fmt::format("model '{}' has no version '{}'", Shown(model), Shown(version)));
@@ -99,8 +99,8 @@ class Repository::Impl {
     const Entry& entry = EntryOf(table_, model);
     const Slot* slot = SlotOf(entry, model, version);
     if (slot != nullptr && slot->model) return slot->model;
-    const std::string which =
-        version.empty() ? fmt::format("model '{}'", model) : fmt::format("model '{}' version {}", model, version);
+    const std::string which = version.empty() ? fmt::format("model '{}'", model)
+                                              : fmt::format("model '{}' version {}", model, version);
     if (Loads(entry, slot)) throw ServeError(Reason::kUnavailable, which + " is loading", 1);
     if (!entry.wanted) throw ServeError(Reason::kUnavailable, which + " is not loaded");
     throw ServeError(Reason::kUnavailable, which + " could not be loaded; the repository index says why");
@@ -162,7 +162,8 @@ class Repository::Impl {
     // A name that no scan ever found never makes the disk busy for long: at most one scan more.
     Scan(lock, name);
     if (EntryOf(table_, model).slots.empty())
-      throw ServeError(Reason::kUnavailable, fmt::format("model '{}': {}", name, EntryOf(table_, model).problem));
+      throw ServeError(Reason::kUnavailable,
+                       fmt::format("model '{}': {}", name, EntryOf(table_, model).problem));
     table_.Want(name);
     changed_.notify_all();
     changed_.wait(lock, [&] { return stop_ || table_.Done(&name); });
@@ -172,8 +173,8 @@ class Repository::Impl {
       throw ServeError(Reason::kUnavailable, fmt::format("model '{}' was unloaded meanwhile", name));
     for (auto slot = entry.slots.rbegin(); slot != entry.slots.rend(); ++slot) {
       if (!slot->second.reason.empty())
-        throw ServeError(Reason::kUnavailable, fmt::format("model '{}' version {} could not be loaded: {}", name,
-                                                           slot->first, slot->second.reason));
+        throw ServeError(Reason::kUnavailable, fmt::format("model '{}' version {} could not be loaded: {}",
+                                                           name, slot->first, slot->second.reason));
     }
   }
 
@@ -273,7 +274,8 @@ class Repository::Impl {
       scan_failed_ = false;
       return found;
     } catch (const std::exception& error) {
-      if (!scan_failed_) Log(LogLevel::kError, "cannot look for models; those that serve go on", {{"reason", error.what()}});
+      if (!scan_failed_)
+        Log(LogLevel::kError, "cannot look for models; those that serve go on", {{"reason", error.what()}});
       scan_failed_ = true;
       return std::nullopt;
     }

@@ -22,12 +22,12 @@ struct RepositoryOptions {
   std::string folder;
   SessionOptions session;
   Control control = Control::kAll;
-  std::vector<std::string> load;                    // kExplicit: at start
-  bool watch = true;                                // follow changes of the folder
-  std::chrono::milliseconds interval{2000};         // between two looks at the folder
-  std::chrono::milliseconds settle{1000};           // for which files must not have changed
-  int max_versions = 0;                             // newest versions of a model that serve; 0: all
-  int load_threads = 2;                             // models that load at the same time
+  std::vector<std::string> load;             // kExplicit: at start
+  bool watch = true;                         // follow changes of the folder
+  std::chrono::milliseconds interval{2000};  // between two looks at the folder
+  std::chrono::milliseconds settle{1000};    // for which files must not have changed
+  int max_versions = 0;                      // newest versions of a model that serve; 0: all
+  int load_threads = 2;                      // models that load at the same time
   // Told of each load that ended, and of each version that is no longer known. They do not call back.
   std::function<void(const std::string& model, bool success, int64_t ns)> on_load;
   std::function<void(const std::string& model, const std::string& version)> on_forget;

@@ -114,7 +114,8 @@ bool RepositoryTable::Wanted(const Entry& entry, int64_t version) const {
 }
 
 bool RepositoryTable::Due(const Entry& entry, int64_t version, const Slot& slot) const {
-  return !slot.gone && slot.found.print != slot.loaded && slot.found.print != slot.failed && Wanted(entry, version);
+  return !slot.gone && slot.found.print != slot.loaded && slot.found.print != slot.failed &&
+         Wanted(entry, version);
 }
 
 std::optional<RepositoryTable::Work> RepositoryTable::TakeWork() {

@@ -56,8 +56,8 @@ class Scanner {
       }
     }
     for (const fs::path& entry : entries) {
-      if (entry.extension() == ".onnx" && entry.stem().string()[0] != '.' && IsPrintableUtf8(entry.string()) &&
-          !IsFolder(entry)) {
+      if (entry.extension() == ".onnx" && entry.stem().string()[0] != '.' &&
+          IsPrintableUtf8(entry.string()) && !IsFolder(entry)) {
         AddFile(entry, entries);
       }
     }
@@ -137,7 +137,8 @@ class Scanner {
 
   void AddFile(const fs::path& file, const std::vector<fs::path>& siblings) {
     const std::string name = file.stem().string();
-    if (found_.models.count(name) != 0) return Ignore(file, "there is a folder of this model too, which counts");
+    if (found_.models.count(name) != 0)
+      return Ignore(file, "there is a folder of this model too, which counts");
     FoundVersion version;
     version.file = file.string();
     version.configs = {(root_ / (name + ".json")).string()};
@@ -166,7 +167,8 @@ class Scanner {
   // Files of labels that model.json may name.
   void AddLabels(const fs::path& folder, FoundVersion& version) {
     std::error_code error;
-    for (fs::directory_iterator it(folder, error); !error && it != fs::directory_iterator(); it.increment(error)) {
+    for (fs::directory_iterator it(folder, error); !error && it != fs::directory_iterator();
+         it.increment(error)) {
       const std::string extension = it->path().extension().string();
       if (extension == ".txt" || extension == ".names") AddPrint(it->path(), version);
     }

@@ -19,7 +19,7 @@ struct FoundVersion {
     int64_t changed_ns;  // since 1970
   };
   std::vector<File> files;
-  std::string problem;     // why it cannot be loaded; "" if it may be tried
+  std::string problem;  // why it cannot be loaded; "" if it may be tried
 };
 
 struct FoundModel {
@@ -35,9 +35,9 @@ struct FoundModels {
 };
 
 // What a repository's folder holds:
-//   NAME/VERSION/model.onnx   VERSION is a number from 1 without leading zeros; external data beside it or below
-//   NAME/model.onnx           version 1, where there is no folder of a version
-//   NAME.onnx                 version 1; external data in files NAME.*
+//   NAME/VERSION/model.onnx   VERSION is a number from 1 without leading zeros; external data beside it or
+//   below NAME/model.onnx           version 1, where there is no folder of a version NAME.onnx version 1;
+//   external data in files NAME.*
 // with NAME/model.json and NAME/VERSION/model.json, or NAME.json. Symbolic links are followed where they end
 // inside the folder. Names beginning with '.' are passed over. Throws Error{kInvalidArgument} for a folder
 // that cannot be read.

@@ -7,9 +7,8 @@
 namespace sluice::serve {
 
 bool IsPrintableUtf8(std::string_view text) {
-  const bool control = std::any_of(text.begin(), text.end(), [](char c) {
-    return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
-  });
+  const bool control = std::any_of(text.begin(), text.end(),
+                                   [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
   return !text.empty() && !control && simdjson::validate_utf8(text.data(), text.size());
 }
 
