@@ -1,6 +1,7 @@
 #include "tools/preprocess.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cmath>
 
@@ -173,12 +174,18 @@ Tensor PictureToTensor(const Picture& original, const PictureOptions& options, c
   const bool known = Dispatch(NumericTypes(), input.dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
     const auto dst = tensor.mutable_values<T>();
-    for (size_t i = 0; i < pixels; ++i) {
-      const uint8_t* rgb = &picture.rgb[3 * i];
-      for (size_t c = 0; c < planes; ++c) {
-        const double pixel = gray ? Gray(rgb) : rgb[transform.ChannelOf(c)];
-        dst[last ? i * planes + c : c * pixels + i] = Rounded<T>((pixel - transform.mean[c]) * transform.scale[c]);
+    for (size_t c = 0; c < planes; ++c) {
+      const auto value = [&](double pixel) { return Rounded<T>((pixel - transform.mean[c]) * transform.scale[c]); };
+      T* to = &dst[last ? c : c * pixels];
+      const size_t stride = last ? planes : 1;
+      if (gray) {
+        for (size_t i = 0; i < pixels; ++i) to[i * stride] = value(Gray(&picture.rgb[3 * i]));
+        continue;
       }
+      std::array<T, 256> table;
+      for (size_t pixel = 0; pixel < table.size(); ++pixel) table[pixel] = value(static_cast<double>(pixel));
+      const uint8_t* from = &picture.rgb[transform.ChannelOf(c)];
+      for (size_t i = 0; i < pixels; ++i) to[i * stride] = table[from[3 * i]];
     }
   });
   if (!known) {

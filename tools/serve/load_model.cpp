@@ -14,6 +14,7 @@
 #include "tools/serve/datatypes.h"
 #include "tools/serve/log.h"
 #include "tools/serve/model_config.h"
+#include "tools/serve/pictures.h"
 #include "tools/serve/text.h"
 #include "tools/yolo.h"
 
@@ -164,6 +165,7 @@ std::shared_ptr<const Model> LoadModel(const std::string& root, const std::strin
     session_options.input_shapes = config.shapes;
     Session session = Session::Load(found.file, session_options);
     ModelInfo info = Describe(name, version, session, config);
+    if (config.pictures) PictureReader(session, config);
     if (cancel) throw Error(ErrorCode::kCancelled, "cancelled");
     if (config.warm_up) WarmUp(name, version, session, cancel);
     if (config.warm_up && config.max_batch_size > 1) PrepareBatches(session, config.max_batch_size, cancel);

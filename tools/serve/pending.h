@@ -65,6 +65,8 @@ class ModelQueue {
   bool has_ready() const { return !ready_.empty(); }
   bool has_files() const { return !files_.empty(); }
   int64_t ready_rows() const { return ready_rows_; }
+  // With one for each request whose pictures are not decoded.
+  int64_t waiting_rows() const { return ready_rows_ + static_cast<int64_t>(files_.size()); }
   const Pending& first() const { return *ready_.front(); }
 
   // Requests whose pictures are to be decoded first.

@@ -48,7 +48,11 @@ PictureReader::PictureReader(const Session& session, const ModelConfig& config)
     size_ = tools::ParseSize(pixels_.resize.empty() ? pixels_.letterbox : pixels_.resize);
   pixels_.resize.clear();
   pixels_.letterbox.clear();
-  if (!config.detect) return;
+  if (config.detect) FindDetector(session, config);
+  CheckOptions();
+}
+
+void PictureReader::FindDetector(const Session& session, const ModelConfig& config) {
   format_ = tools::FindFormat(session.inputs(), session.outputs(), session.metadata());
   if (!format_) throw Error(ErrorCode::kInvalidArgument, "detect: the model is no detector that is known");
   if (config.picture.resize.empty()) letterbox_ = letterbox_ || format_->letterbox;
@@ -57,6 +61,20 @@ PictureReader::PictureReader(const Session& session, const ModelConfig& config)
   // A model that suppresses on its own has said all.
   if (format_->kind == tools::DetectorFormat::Kind::kDecoded) nms_ = 1;
   labels_ = config.labels.empty() ? tools::LabelsOf(session.metadata()) : config.labels;
+}
+
+void PictureReader::CheckOptions() const {
+  const auto takes_pictures = [](const ValueInfo& info) {
+    return info.dtype != DataType::kString &&
+           (!info.has_shape || info.shape.size() == 3 || info.shape.size() == 4);
+  };
+  const auto input = std::find_if(inputs_.begin(), inputs_.end(), takes_pictures);
+  if (input == inputs_.end())
+    throw Error(ErrorCode::kInvalidArgument, "pictures: the model has no input of rank 3 or 4 for them");
+  ValueInfo info = *input;
+  if (info.has_shape && info.shape.size() == 4) info.shape[0] = -1;
+  PicturePlace place;
+  tools::PictureToTensor(Fitted(tools::Picture(1, 1), info, place), pixels_, info);
 }
 
 tools::Picture PictureReader::Fitted(const tools::Picture& picture, const ValueInfo& input,

@@ -36,6 +36,9 @@ class PictureReader {
               InferResponse& response) const;
 
  private:
+  void FindDetector(const Session& session, const ModelConfig& config);
+  // Whether a picture can become the input at all.
+  void CheckOptions() const;
   tools::Picture Fitted(const tools::Picture& picture, const ValueInfo& input, PicturePlace& place) const;
 
   std::vector<ValueInfo> inputs_;

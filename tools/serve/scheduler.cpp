@@ -186,7 +186,7 @@ class Scheduler::Impl {
         queue->AddFiles(std::move(pending));
       else
         queue->AddReady(std::move(pending));
-      queue->timing.InFlight(queue->ready_rows() + queue->running_rows);
+      queue->timing.InFlight(queue->waiting_rows() + queue->running_rows);
       if (idle_workers_ > 0) {
         const Clock::time_point start = StartOf(*queue, now);
         wake = start <= now || start < timed_until_;
@@ -234,15 +234,16 @@ class Scheduler::Impl {
   }
 
   // When the next batch may start. A request waits for others up to the model's delay, and only as long as a
-  // larger batch saves at least as much time; while nothing else runs, and cores idle, twice as much. What
-  // batches save is measured; before it is known requests wait while something runs.
+  // larger batch saves at least as much time; while cores idle, twice as much. What batches save is measured;
+  // before it is known requests wait while there is other work.
   Clock::time_point BatchStartOf(const ModelQueue& queue, Clock::time_point now) const {
     if (!queue.has_ready()) return Clock::time_point::max();
     const int64_t rows = queue.ready_rows();
     if (!queue.batches || rows >= queue.timing.expected_rows()) return now;
+    const bool idle = running_.empty() && !queue.has_files();
     const double saving_ns = queue.timing.SavingNs(rows);
-    if (saving_ns < 0) return executing_ == 0 ? now : queue.first().ready + queue.max_delay;
-    const nanoseconds worth(static_cast<int64_t>(executing_ == 0 ? saving_ns / 2 : saving_ns));
+    if (saving_ns < 0) return idle ? now : queue.first().ready + queue.max_delay;
+    const nanoseconds worth(static_cast<int64_t>(idle ? saving_ns / 2 : saving_ns));
     return queue.first().ready + std::min<nanoseconds>(worth, queue.max_delay);
   }
   Clock::time_point StartOf(const ModelQueue& queue, Clock::time_point now) const {
@@ -285,7 +286,6 @@ class Scheduler::Impl {
       queue->running_rows += work.rows;
       queue->used_ns += work.charged_ns;
       ++queue->running;
-      if (execute) ++executing_;
       running_.push_back(&work);
       return;
     }
@@ -370,7 +370,6 @@ class Scheduler::Impl {
       return;
     }
     if (!work.files) {
-      --executing_;
       queue.timing.Ran(work.rows, spent_ns);
     }
     for (size_t i = 0; i < work.members.size(); ++i) {
@@ -487,7 +486,6 @@ class Scheduler::Impl {
   std::unordered_map<const Model*, std::shared_ptr<ModelQueue>> queues_;
   std::vector<std::shared_ptr<ModelQueue>> active_;  // those with requests that wait
   std::vector<Work*> running_;
-  int executing_ = 0;  // batches
   int idle_workers_ = 0;
   int draining_ = 0;
   bool stopping_ = false;  // workers end
