@@ -28,6 +28,7 @@ std::string Normal(const std::string& domain) { return domain == "ai.onnx" ? "" 
 struct ModelReader {
   TensorSource& tensors;
   FunctionInliner& functions;
+  const OperatorLookup& lookup;
   // Unknown operators: name -> the first nodes that use it.
   std::map<std::string, std::vector<std::string>> unknown;
 };
@@ -156,7 +157,7 @@ class GraphReader {
   void ResolveOperator(Node& node, const OpsetMap& opsets) {
     const auto opset = opsets.find(node.domain);
     // A domain that the model uses without importing it: the oldest definition is all that can be meant.
-    const ResolvedOperator found = FindOperator(node.domain, node.op_type, opset == opsets.end() ? 1 : opset->second);
+    const ResolvedOperator found = model_.lookup(node.domain, node.op_type, opset == opsets.end() ? 1 : opset->second);
     node.op = found.op;
     node.since_version = found.since_version;
     if (found.op == nullptr) {
@@ -301,7 +302,7 @@ bool Parse(const std::string& bytes, ModelProto& proto) {
 }
 
 std::unique_ptr<Graph> Import(std::span<const std::byte> bytes, std::shared_ptr<const void> owner,
-                              std::optional<std::string> folder, bool copy = false) {
+                              std::optional<std::string> folder, const OperatorLookup& lookup, bool copy = false) {
   if (bytes.empty()) throw Error(ErrorCode::kInvalidModel, "not a valid ONNX file: it is empty");
   const Skeleton skeleton = SkeletonOf(bytes);
   ModelProto proto;
@@ -315,7 +316,7 @@ std::unique_ptr<Graph> Import(std::span<const std::byte> bytes, std::shared_ptr<
 
   TensorSource tensors(skeleton.blobs, std::move(owner), std::move(folder), copy);
   FunctionInliner functions(proto);
-  ModelReader model{tensors, functions, {}};
+  ModelReader model{tensors, functions, lookup, {}};
   GraphReader reader(model, nullptr);
   reader.Read(proto.graph(), opsets);
   FailForUnknown(model.unknown);
@@ -334,16 +335,16 @@ std::unique_ptr<Graph> Import(std::span<const std::byte> bytes, std::shared_ptr<
 
 }  // namespace
 
-std::unique_ptr<Graph> ImportOnnx(const std::string& path, bool copy) {
+std::unique_ptr<Graph> ImportOnnx(const std::string& path, bool copy, const OperatorLookup& lookup) {
   const std::string folder = std::filesystem::path(path).parent_path().string();
   try {
     if (copy) {
       // Each constant gets memory of its own, which goes when its kernel has packed it; these bytes go at once.
       const Tensor bytes = ReadFile(path);
-      return Import(std::as_bytes(bytes.values<uint8_t>()), nullptr, folder, /*copy=*/true);
+      return Import(std::as_bytes(bytes.values<uint8_t>()), nullptr, folder, lookup, /*copy=*/true);
     }
     const std::shared_ptr<const MappedFile> file = MappedFile::Open(path);
-    std::unique_ptr<Graph> graph = Import(file->bytes(), file, folder);
+    std::unique_ptr<Graph> graph = Import(file->bytes(), file, folder, lookup);
     // What was copied is not needed in memory twice; views read their pages again when they are used.
     file->Forget();
     return graph;
@@ -353,8 +354,9 @@ std::unique_ptr<Graph> ImportOnnx(const std::string& path, bool copy) {
   }
 }
 
-std::unique_ptr<Graph> ImportOnnxBytes(std::span<const std::byte> bytes, std::shared_ptr<const void> owner) {
-  return Import(bytes, std::move(owner), std::nullopt);
+std::unique_ptr<Graph> ImportOnnxBytes(std::span<const std::byte> bytes, std::shared_ptr<const void> owner,
+                                       const OperatorLookup& lookup) {
+  return Import(bytes, std::move(owner), std::nullopt, lookup);
 }
 
 }  // namespace sluice

@@ -5,6 +5,7 @@
 
 #include <array>
 
+#include "kernels/onednn/threading.h"
 #include "kernels/task_order.h"
 #include "kernels/tile_shares.h"
 
@@ -31,6 +32,7 @@ void ForEachTile(int64_t n, const std::function<void(int64_t)>& fn) {
   TileShares shares({ranges.data(), static_cast<size_t>(count)});
   shares.Reset(n);
   const auto work = [&](int64_t) {
+    const SingleThreaded single;  // not so already in an arena of the program's own
     const int64_t thread = tbb::this_task_arena::current_thread_index();
     for (int64_t tile; (tile = shares.Take(thread, threads)) >= 0;) fn(tile);
   };

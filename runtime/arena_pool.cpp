@@ -25,7 +25,7 @@ Tensor ArenaPool::Take(int64_t bytes) {
       free_.pop_back();
     }
   }
-  return Tensor(DataType::kUInt8, {bytes});
+  return AllocateTensor(allocator_, DataType::kUInt8, {bytes});
 }
 
 void ArenaPool::Give(Tensor block) {

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "runtime/cache_budget.h"
+#include "runtime/run_hooks.h"
 #include "sluice/tensor.h"
 
 namespace sluice {
@@ -12,8 +13,9 @@ namespace sluice {
 // were under way at once, whatever their sizes. Thread-safe.
 class ArenaPool {
  public:
-  // The budget counts the blocks at rest; it must outlive the pool.
-  explicit ArenaPool(CacheBudget& budget) : budget_(budget) {}
+  // The budget counts the blocks at rest; it must outlive the pool. Null: memory of the process's own.
+  explicit ArenaPool(CacheBudget& budget, std::shared_ptr<Allocator> allocator = nullptr)
+      : budget_(budget), allocator_(std::move(allocator)) {}
   ~ArenaPool();
   // A byte tensor of at least `bytes`, aligned to 64. Throws Error{kOutOfMemory}.
   Tensor Take(int64_t bytes);
@@ -23,6 +25,7 @@ class ArenaPool {
 
  private:
   CacheBudget& budget_;
+  const std::shared_ptr<Allocator> allocator_;
   std::mutex mutex_;
   std::vector<Tensor> free_;  // ascending size
 };

@@ -1,6 +1,7 @@
 #include "runtime/executable.h"
 
 #include <algorithm>
+#include <chrono>
 #include <limits>
 
 #include "kernels/parallel.h"
@@ -25,10 +26,21 @@ InputType TypeOf(const Value& value) {
   return {ValueType::Kind::kOptional, {}};
 }
 
+// Whether a plan for `type` is one for `value`; as type == TypeOf(value), without a copy.
+bool Fits(const InputType& type, const Value* value) {
+  if (value->is_tensor()) {
+    return type.kind == ValueType::Kind::kTensor && type.desc.dtype == value->tensor().dtype() &&
+           type.desc.shape == value->tensor().shape() && type.desc.layout == Layout::kPlain;
+  }
+  return type == TypeOf(*value);
+}
+bool Fits(const InputType& type, const InputType& other) { return type == other; }
+
 class NestedGraph : public SubgraphRunner {
  public:
-  NestedGraph(std::shared_ptr<const Graph> graph, std::shared_ptr<CacheBudget> budget, const ChooseKernel& choose)
-      : executable_(std::move(graph), std::move(budget), false, choose) {}
+  NestedGraph(std::shared_ptr<const Graph> graph, std::shared_ptr<CacheBudget> budget,
+              const ChooseKernel& choose, const RunHooks& hooks)
+      : executable_(std::move(graph), std::move(budget), false, choose, hooks) {}
   std::vector<Value> Run(std::vector<Value> inputs) const override { return executable_.Run(inputs); }
 
  private:
@@ -58,13 +70,14 @@ struct Executable::CompiledPlan {
 };
 
 Executable::Executable(std::shared_ptr<const Graph> graph, std::shared_ptr<CacheBudget> budget, bool profile,
-                       ChooseKernel choose)
+                       ChooseKernel choose, RunHooks hooks)
     : graph_(std::move(graph)),
       budget_(std::move(budget)),
       profile_(profile),
       choose_(std::move(choose)),
+      hooks_(std::move(hooks)),
       make_subgraph_([this](const std::shared_ptr<Graph>& nested) { return Nested(nested); }),
-      arenas_(*budget_) {}
+      arenas_(*budget_, hooks_.allocator) {}
 
 Executable::Executable(std::shared_ptr<const Graph> graph, int max_plans, bool profile, ChooseKernel choose)
     : Executable(std::move(graph),
@@ -72,8 +85,9 @@ Executable::Executable(std::shared_ptr<const Graph> graph, int max_plans, bool p
                  std::move(choose)) {}
 
 Executable::Executable(std::unique_ptr<Graph> graph, std::shared_ptr<CacheBudget> budget, bool profile,
-                       ChooseKernel choose)
-    : Executable(std::shared_ptr<const Graph>(), std::move(budget), profile, std::move(choose)) {
+                       ChooseKernel choose, RunHooks hooks)
+    : Executable(std::shared_ptr<const Graph>(), std::move(budget), profile, std::move(choose),
+                 std::move(hooks)) {
   own_graph_ = graph.get();
   graph_ = std::move(graph);
 }
@@ -92,20 +106,26 @@ void Executable::Trim() const {
       plans_.pop_back();
     }
   }
+  if (hooks_.log && !dropped.empty())
+    hooks_.log(LogLevel::kInfo,
+               "dropped " + std::to_string(dropped.size()) + " plans to stay within the cache's limits");
   arenas_.Shrink();
 }
 
 std::shared_ptr<SubgraphRunner> Executable::Nested(const std::shared_ptr<Graph>& graph) const {
   const std::lock_guard lock(nested_mutex_);
   std::shared_ptr<SubgraphRunner>& runner = nested_[graph.get()];
-  if (!runner) runner = std::make_shared<NestedGraph>(graph, budget_, choose_);
+  if (!runner) runner = std::make_shared<NestedGraph>(graph, budget_, choose_, hooks_);
   return runner;
 }
 
-std::shared_ptr<Executable::CompiledPlan> Executable::FindPlan(std::span<const InputType> inputs) const {
+template <typename Input>
+std::shared_ptr<Executable::CompiledPlan> Executable::FindPlan(std::span<const Input> inputs) const {
+  const auto fits = [](const InputType& type, const Input& input) { return Fits(type, input); };
   const std::lock_guard lock(plans_mutex_);
   for (auto it = plans_.begin(); it != plans_.end(); ++it) {
-    if (!std::equal(inputs.begin(), inputs.end(), (*it)->inputs.begin(), (*it)->inputs.end())) continue;
+    const std::vector<InputType>& made_for = (*it)->inputs;
+    if (!std::equal(made_for.begin(), made_for.end(), inputs.begin(), inputs.end(), fits)) continue;
     plans_.splice(plans_.begin(), plans_, it);
     return plans_.front();
   }
@@ -133,7 +153,9 @@ std::shared_ptr<Executable::CompiledPlan> Executable::MakePlanFor(std::span<cons
       constant = Tensor::Borrow(constant.dtype(), constant.shape(), nullptr);
     };
   }
+  const auto start = std::chrono::steady_clock::now();
   compiled->plan = MakePlan(*graph_, inputs, make_subgraph_, release, choose_);
+  if (hooks_.log) LogPlan(compiled->plan, inputs, (std::chrono::steady_clock::now() - start).count());
   {
     const std::lock_guard lock(plans_mutex_);
     plans_.push_front(compiled);
@@ -141,6 +163,24 @@ std::shared_ptr<Executable::CompiledPlan> Executable::MakePlanFor(std::span<cons
   }
   Trim();
   return compiled;
+}
+
+void Executable::LogPlan(const Plan& plan, std::span<const InputType> inputs, int64_t took_ns) const {
+  std::string text = "plan for";
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    text += (i ? ", '" : " '") + graph_->value(graph_->inputs[i]).name + "' " +
+            std::string(DataTypeName(inputs[i].desc.dtype)) + " " + ToString(inputs[i].desc.shape);
+  }
+  text += ": " + std::to_string(plan.info.steps) + " steps, " + std::to_string(plan.info.arena_bytes) +
+          " bytes of memory a run, " + std::to_string(plan.info.packed_bytes) +
+          " bytes of packed weights, made in " + std::to_string(took_ns / 1000) + " us";
+  hooks_.log(LogLevel::kInfo, text);
+  for (const Step& step : plan.steps) {
+    const StepProfile description = DescribeStep(*graph_, plan, step);
+    std::string line = "step '" + description.node + "' " + description.op + ": " + description.kernel;
+    for (const std::string& declined : description.declined) line += "; declined: " + declined;
+    hooks_.log(LogLevel::kVerbose, line);
+  }
 }
 
 void Executable::WithPlan(std::span<const InputType> inputs,
@@ -161,18 +201,31 @@ void Executable::Show(const Frame& frame, int index, const Observer& observer) c
 
 std::vector<Value> Executable::Run(std::span<const Value> inputs, const Observer& observer,
                                    std::vector<StepProfile>* profile) const {
+  std::vector<const Value*> given;
+  for (const Value& input : inputs) given.push_back(&input);
+  std::vector<Value> results(graph_->outputs.size());
+  std::vector<Value*> outputs;
+  for (Value& result : results) outputs.push_back(&result);
+  RunInto(given, outputs, observer, profile);
+  return results;
+}
+
+void Executable::RunInto(std::span<const Value* const> inputs, std::span<Value* const> outputs,
+                         const Observer& observer, std::vector<StepProfile>* profile) const {
   // A loop's body may have no steps that would look.
   if (const RunLimits* limits = RunLimits::Current()) limits->Check();
-  std::vector<InputType> types;
-  types.reserve(inputs.size());
-  for (const Value& input : inputs) types.push_back(TypeOf(input));
-  const std::shared_ptr<CompiledPlan> compiled = PlanFor(types);
+  std::shared_ptr<CompiledPlan> compiled = FindPlan(inputs);
+  if (!compiled) {
+    std::vector<InputType> types;
+    for (const Value* input : inputs) types.push_back(TypeOf(*input));
+    compiled = PlanFor(types);
+  }
 
   // A frame that traces for one run alone is not for the next ones.
   const bool keep_frame = profile_ || profile == nullptr;
   std::unique_ptr<Frame> frame = keep_frame ? compiled->TakeFrame() : nullptr;
   if (!frame) {
-    frame = std::make_unique<Frame>(compiled->plan, ThreadCount());
+    frame = std::make_unique<Frame>(compiled->plan, ThreadCount(), hooks_.allocator);
     if (profile_ || profile != nullptr) frame->EnableTrace();
   }
   Tensor arena = arenas_.Take(compiled->plan.info.arena_bytes);
@@ -190,7 +243,7 @@ std::vector<Value> Executable::Run(std::span<const Value> inputs, const Observer
       if (executable.budget_->over()) executable.Trim();
     }
   } give_back{*this, *compiled, frame, arena, keep_frame};
-  frame->Begin(inputs, static_cast<std::byte*>(arena.mutable_data()));
+  frame->Begin(inputs, outputs, static_cast<std::byte*>(arena.mutable_data()));
   StepObserver observe;
   if (observer) observe = [&](int step) { Show(*frame, step, observer); };
   Execute(*frame, make_subgraph_, observe);
@@ -200,7 +253,7 @@ std::vector<Value> Executable::Run(std::span<const Value> inputs, const Observer
     profiler.Add(*frame);
     *profile = profiler.Profile(*graph_, compiled->plan);
   }
-  return frame->TakeOutputs();
+  frame->FinishOutputs(outputs);
 }
 
 std::vector<StepProfile> Executable::profile() const {

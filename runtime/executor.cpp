@@ -9,6 +9,7 @@
 
 #include "graph/place.h"
 #include "kernels/evaluate.h"
+#include "kernels/onednn/threading.h"
 #include "kernels/parallel.h"
 #include "kernels/scratch.h"
 #include "kernels/task_order.h"
@@ -126,6 +127,7 @@ class Execution {
   void RunTile(int index, int64_t tile) {
     const RunLimits::Scope scope(limits_);
     const InATile mark;
+    const SingleThreaded single;  // not so already in an arena of the program's own
     if (limits_ != nullptr) limits_->Check();
     if (!frame_.tracing()) {
       Compute(index, tile);

@@ -7,21 +7,31 @@
 
 #include "kernels/tile_shares.h"
 #include "runtime/plan.h"
+#include "runtime/run_hooks.h"
 
 namespace sluice {
+
+// Memory that a caller gave for an output does not fit the result.
+struct OutputError {
+  size_t output;  // of the graph
+  std::string what;
+};
 
 // The state of one run of a plan: addresses, counters, values that the run makes. Used by one run at
 // a time and again by the next, so that a run allocates nothing but its results.
 class Frame {
  public:
   // For runs on `threads` threads.
-  Frame(const Plan& plan, int threads);
+  Frame(const Plan& plan, int threads, std::shared_ptr<Allocator> allocator = nullptr);
 
   // Points all slots at this run's memory and resets the counters. `arena` has plan.info.arena_bytes,
-  // aligned to 64; it and the inputs must live until TakeOutputs.
-  void Begin(std::span<const Value> inputs, std::byte* arena);
-  // One value for each graph output, owning its memory; forgets everything else of the run.
-  std::vector<Value> TakeOutputs();
+  // aligned to 64; it, the inputs and the outputs must live until FinishOutputs. One entry for each graph
+  // input and output; outputs that are tensors are memory to write to; null for those that nobody wants.
+  // Throws OutputError.
+  void Begin(std::span<const Value* const> inputs, std::span<Value* const> outputs, std::byte* arena);
+  // Puts the results into the outputs: where they are none already as values that own their memory. Forgets
+  // everything else of the run. Throws OutputError.
+  void FinishOutputs(std::span<Value* const> outputs);
   // After a run that threw.
   void Abandon();
 
@@ -64,10 +74,16 @@ class Frame {
   };
 
   const Slot& slot(int index) const { return plan_.slots[static_cast<size_t>(index)]; }
+  // Whether the output is one of the plan's results, whole and from its beginning.
+  bool IsResult(const Slot& from) const;
+  void BindResults(std::span<Value* const> outputs);
+  Value Result(const Plan::Output& output);
 
   const Plan& plan_;
-  std::span<const Value> run_inputs_;
-  std::vector<Tensor> results_;
+  const std::shared_ptr<Allocator> allocator_;
+  std::vector<Tensor> results_;           // empty where the caller's memory is used
+  std::vector<void*> result_memory_;      // one for each of the plan's results
+  std::vector<int> written_by_result_;    // for each result the output whose memory it is; -1: its own
   std::vector<void*> addresses_;          // by slot; null for dynamic ones
   std::vector<const void*> step_inputs_;  // all steps' inputs in a row
   std::vector<void*> step_outputs_;

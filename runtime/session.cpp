@@ -1,6 +1,9 @@
 #include "sluice/session.h"
 
 #include <algorithm>
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
 #include <new>
 #include <stdexcept>
 
@@ -13,7 +16,9 @@
 #include "graph/verify.h"
 #include "kernels/evaluate.h"
 #include "runtime/cpu_quota.h"
+#include "runtime/custom_operators.h"
 #include "runtime/executable.h"
+#include "runtime/input_check.h"
 #include "runtime/run_limits.h"
 #include "runtime/thread_pool.h"
 #include "runtime/tuner.h"
@@ -37,16 +42,6 @@ ValueInfo InfoOf(const GraphValue& value) {
   return info;
 }
 
-// "'a', 'b' and 3 more".
-std::string ListNames(const std::vector<ValueInfo>& values) {
-  constexpr size_t kMost = 8;
-  std::string text;
-  for (size_t i = 0; i < std::min(values.size(), kMost); ++i)
-    text += (i ? ", '" : "'") + values[i].name + "'";
-  if (values.size() > kMost) text += " and " + std::to_string(values.size() - kMost) + " more";
-  return text;
-}
-
 // Constants only; what fails here fails again, with its message, where the node is planned.
 std::vector<Value> EvaluateForPasses(const Node& node, std::span<const Value> inputs) {
   try {
@@ -54,51 +49,6 @@ std::vector<Value> EvaluateForPasses(const Node& node, std::span<const Value> in
   } catch (const Error&) {
     return {};
   }
-}
-
-bool Aligned(const Tensor& tensor) {
-  const auto size = static_cast<uintptr_t>(std::max(1, DataTypeBits(tensor.dtype()) / 8));
-  return reinterpret_cast<uintptr_t>(tensor.data()) % std::min<uintptr_t>(size, 8) == 0;
-}
-
-void CheckInput(const ValueInfo& info, const Value& value) {
-  const auto fail = [&](const std::string& what) {
-    throw Error(ErrorCode::kInvalidArgument, "input '" + info.name + "': " + what);
-  };
-  const auto check_map = [&](const Value& map, const std::string& what) {
-    if (!map.is_map()) fail(what + " is no map");
-    if (map.keys().dtype() == info.key_type && map.element_type() == info.dtype) return;
-    fail(what + " is a map from " + std::string(DataTypeName(map.keys().dtype())) + " to " +
-         std::string(DataTypeName(map.element_type())) + ", expected one from " +
-         std::string(DataTypeName(info.key_type)) + " to " + std::string(DataTypeName(info.dtype)));
-  };
-  if (info.is_sequence) {
-    if (!value.is_sequence()) fail("expected a sequence");
-    if (!info.is_map) return;
-    for (size_t i = 0; i < value.items().size(); ++i)
-      check_map(value.items()[i], "item " + std::to_string(i));
-    return;
-  }
-  if (info.is_map) return check_map(value, "the value");
-  if (value.is_sequence()) fail("expected a tensor, found a sequence");
-  if (value.is_map()) fail("expected a tensor, found a map");
-  if (value.is_none()) fail("no value");
-  const Tensor& tensor = value.tensor();
-  if (tensor.dtype() != info.dtype) {
-    fail("expected " + std::string(DataTypeName(info.dtype)) + ", found " +
-         std::string(DataTypeName(tensor.dtype())));
-  }
-  if (!info.has_shape) return;
-  bool fits = tensor.shape().size() == info.shape.size();
-  for (size_t i = 0; fits && i < info.shape.size(); ++i) {
-    fits = info.shape[i] < 0 || info.shape[i] == tensor.shape()[i];
-  }
-  if (fits) return;
-  SymShape expected;
-  for (size_t i = 0; i < info.shape.size(); ++i) {
-    expected.push_back(info.shape[i] >= 0 ? Dim(info.shape[i]) : Dim::Symbol(info.dim_names[i]));
-  }
-  fail("expected shape " + ToString(expected) + ", found " + ToString(tensor.shape()));
 }
 
 // Lets nothing but Error out: what the standard library throws comes from sizes in the model or the inputs.
@@ -117,12 +67,40 @@ auto OnlyErrors(Fn fn) {
   }
 }
 
+// Null if fn throws nothing.
+template <typename Fn>
+std::exception_ptr ErrorOf(Fn fn) {
+  try {
+    OnlyErrors(fn);
+    return nullptr;
+  } catch (...) {
+    return std::current_exception();
+  }
+}
+
 }  // namespace
+
+// Pointers to one run's values, in the model's order; kept for the next run, so that none allocates them.
+struct Call {
+  std::vector<const Value*> inputs;
+  std::vector<Value*> outputs;
+  std::vector<Value> copies;  // of inputs that kernels cannot read where they are, or that are absent
+};
 
 class Session::Impl {
  public:
-  Impl(std::unique_ptr<Graph> graph, const SessionOptions& options)
-      : pool_(PoolFor(options)), budget_(std::make_shared<CacheBudget>(options.max_plans, options.max_cached_bytes)) {
+  using Import = std::function<std::unique_ptr<Graph>(const OperatorLookup& lookup)>;
+
+  Impl(const Import& import, const SessionOptions& options)
+      : custom_(options.operators),
+        pool_(PoolFor(options)),
+        budget_(std::make_shared<CacheBudget>(options.max_plans, options.max_cached_bytes)),
+        hooks_{options.allocator, options.log} {
+    const auto start = std::chrono::steady_clock::now();
+    std::unique_ptr<Graph> graph =
+        import([this](std::string_view domain, std::string_view name, int64_t opset) {
+          return custom_.Find(domain, name, opset);
+        });
     SetInputShapes(*graph, options.input_shapes);
     for (ValueId id : graph->inputs) inputs_.push_back(InfoOf(graph->value(id)));
     // Passes may put other values in the place of outputs; the names stay.
@@ -136,56 +114,84 @@ class Session::Impl {
       outputs_[i].is_random = random[i];
     }
     metadata_ = graph->metadata;
+    LogLoad(start);
     const bool fixed =
         std::all_of(inputs_.begin(), inputs_.end(), [](const ValueInfo& info) { return IsFixed(info); });
-    executable_ = fixed ? std::make_unique<Executable>(std::move(graph), budget_, options.profile, ChooserFor(options))
-                        : std::make_unique<Executable>(std::shared_ptr<const Graph>(std::move(graph)), budget_,
-                                                       options.profile, ChooserFor(options));
+    executable_ = fixed ? std::make_unique<Executable>(std::move(graph), budget_, options.profile,
+                                                       ChooserFor(options), hooks_)
+                        : std::make_unique<Executable>(std::shared_ptr<const Graph>(std::move(graph)),
+                                                       budget_, options.profile, ChooserFor(options), hooks_);
     // Where all sizes are known the first run finds its plan made, and mistakes show at load.
     std::map<std::string, Shape> none;
     if (fixed) Prepare(none);
   }
 
+  ~Impl() {
+    std::unique_lock lock(async_mutex_);
+    async_ended_.wait(lock, [this] { return async_runs_ == 0; });
+  }
+
   NamedValues Run(const NamedValues& inputs, std::span<const std::string> wanted,
                   const RunOptions& options) const {
-    std::vector<Value> values;
-    for (size_t i = 0; i < inputs_.size(); ++i) {
-      const auto given = inputs.find(inputs_[i].name);
-      if (given == inputs.end() && inputs_[i].is_optional) {
-        values.emplace_back();
-        continue;
-      }
-      if (given == inputs.end()) {
-        throw Error(ErrorCode::kInvalidArgument, "input '" + inputs_[i].name + "' is missing");
-      }
-      if (!inputs_[i].is_optional) CheckInput(inputs_[i], given->second);
-      values.push_back(given->second);
-      if (values.back().is_tensor() && !Aligned(values.back().tensor())) {
-        values.back() = values.back().tensor().Clone();
-      }
+    for (const std::string& name : wanted) IndexOf(outputs_, "output", name);
+    NamedValues results;
+    for (const ValueInfo& info : outputs_) {
+      if (wanted.empty() || std::find(wanted.begin(), wanted.end(), info.name) != wanted.end())
+        results[info.name];
     }
-    for (const auto& [name, value] : inputs) CheckName(inputs_, "input", name);
-    for (const std::string& name : wanted) CheckName(outputs_, "output", name);
+    RunInto(inputs, results, options);
+    return results;
+  }
 
-    std::vector<Value> results;
-    const RunLimits limits(options);
-    const RunLimits* const stated = options.deadline || options.cancel != nullptr ? &limits : nullptr;
-    pool_->Run([&] {
-      const RunLimits::Scope scope(stated);
-      results = executable_->Run(values, options.observer, options.profile);
-    });
-    NamedValues named;
-    for (size_t i = 0; i < outputs_.size(); ++i) {
-      const std::string& name = outputs_[i].name;
-      if (wanted.empty() || std::find(wanted.begin(), wanted.end(), name) != wanted.end()) {
-        named[name] = std::move(results[i]);
+  void RunInto(const NamedValues& inputs, NamedValues& outputs, const RunOptions& options) const {
+    WithCall([&](Call& call) {
+      for (size_t i = 0; i < inputs_.size(); ++i) {
+        const auto given = inputs.find(inputs_[i].name);
+        if (given == inputs.end() && !inputs_[i].is_optional)
+          throw Error(ErrorCode::kInvalidArgument, "input '" + inputs_[i].name + "' is missing");
+        call.inputs[i] = given == inputs.end() ? &call.copies[i] : &given->second;
       }
+      for (const auto& [name, value] : inputs) IndexOf(inputs_, "input", name);
+      for (auto& [name, value] : outputs) call.outputs[IndexOf(outputs_, "output", name)] = &value;
+      Run(call, options);
+    });
+  }
+
+  void RunInto(std::span<const Value> inputs, std::span<Value> outputs, const RunOptions& options) const {
+    CheckCount(inputs_, "inputs", inputs.size());
+    CheckCount(outputs_, "outputs", outputs.size());
+    WithCall([&](Call& call) {
+      for (size_t i = 0; i < inputs.size(); ++i) call.inputs[i] = &inputs[i];
+      for (size_t o = 0; o < outputs.size(); ++o) call.outputs[o] = &outputs[o];
+      Run(call, options);
+    });
+  }
+
+  // Calls `run`, which must not throw, on one of the threads; the destructor waits for it.
+  void Async(std::function<void()> run) const {
+    {
+      const std::lock_guard lock(async_mutex_);
+      ++async_runs_;
     }
-    return named;
+    const auto end = [this] {
+      // Under the lock: once it is gone, so may this be.
+      const std::lock_guard lock(async_mutex_);
+      if (--async_runs_ == 0) async_ended_.notify_all();
+    };
+    try {
+      pool_->Enqueue([run = std::move(run), end]() mutable {
+        run();
+        run = nullptr;  // what it holds goes before the session may
+        end();
+      });
+    } catch (...) {
+      end();
+      throw;
+    }
   }
 
   PlanInfo Prepare(const std::map<std::string, Shape>& shapes) const {
-    for (const auto& [name, shape] : shapes) CheckName(inputs_, "input", name);
+    for (const auto& [name, shape] : shapes) IndexOf(inputs_, "input", name);
     std::vector<InputType> types;
     for (size_t i = 0; i < inputs_.size(); ++i) {
       const ValueInfo& info = inputs_[i];
@@ -229,6 +235,7 @@ class Session::Impl {
                                                    ", expected 0 to " +
                                                    std::to_string(ThreadPool::kMaxThreads));
     }
+    if (options.tbb_arena != nullptr) return ThreadPool::In(options.tbb_arena);
     return ThreadPool::Get(options.threads == 0 ? AvailableCpus() : options.threads);
   }
 
@@ -245,12 +252,79 @@ class Session::Impl {
            std::all_of(info.shape.begin(), info.shape.end(), [](int64_t size) { return size >= 0; });
   }
 
-  static void CheckName(const std::vector<ValueInfo>& known, const std::string& what,
-                        const std::string& name) {
-    if (std::any_of(known.begin(), known.end(), [&](const ValueInfo& info) { return info.name == name; }))
-      return;
+  static void CheckCount(const std::vector<ValueInfo>& known, const std::string& what, size_t count) {
+    if (count == known.size()) return;
     throw Error(ErrorCode::kInvalidArgument,
-                "the model has no " + what + " '" + name + "'; it has " + ListNames(known));
+                std::to_string(count) + " " + what + " given, the model has " + std::to_string(known.size()));
+  }
+
+  template <typename Fn>
+  void WithCall(Fn fn) const {
+    std::unique_ptr<Call> call;
+    {
+      const std::lock_guard lock(calls_mutex_);
+      if (!calls_.empty()) {
+        call = std::move(calls_.back());
+        calls_.pop_back();
+      }
+    }
+    if (!call) {
+      call = std::make_unique<Call>();
+      call->inputs.resize(inputs_.size());
+      call->copies.resize(inputs_.size());
+    }
+    call->outputs.assign(outputs_.size(), nullptr);
+    struct Return {
+      const Impl& impl;
+      std::unique_ptr<Call>& call;
+      ~Return() {
+        for (Value& copy : call->copies) {
+          if (!copy.is_none()) copy = {};
+        }
+        const std::lock_guard lock(impl.calls_mutex_);
+        impl.calls_.push_back(std::move(call));
+      }
+    } give_back{*this, call};
+    fn(*call);
+  }
+
+  void Run(Call& call, const RunOptions& options) const {
+    for (size_t i = 0; i < inputs_.size(); ++i) {
+      if (!inputs_[i].is_optional) CheckInput(inputs_[i], *call.inputs[i]);
+      if (!call.inputs[i]->is_tensor() || IsAligned(call.inputs[i]->tensor())) continue;
+      call.copies[i] = call.inputs[i]->tensor().Clone();
+      call.inputs[i] = &call.copies[i];
+    }
+    CheckNoOverlap(call.inputs, call.outputs, inputs_, outputs_);
+    const RunLimits limits(options);
+    struct {
+      const Impl& impl;
+      Call& call;
+      const RunOptions& options;
+      const RunLimits* limits;
+    } run{*this, call, options, options.deadline || options.cancel != nullptr ? &limits : nullptr};
+    try {
+      // One reference, which std::function holds without memory of its own.
+      pool_->Run([&run] {
+        const RunLimits::Scope scope(run.limits);
+        run.impl.executable_->RunInto(run.call.inputs, run.call.outputs, run.options.observer, run.options.profile);
+      });
+    } catch (const OutputError& error) {
+      throw Error(ErrorCode::kInvalidArgument, "output '" + outputs_[error.output].name + "': " + error.what);
+    }
+  }
+
+  void LogLoad(std::chrono::steady_clock::time_point start) const {
+    if (!hooks_.log) return;
+    const auto took =
+        std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - start);
+    for (const PassNote& note : pass_notes_) {
+      hooks_.log(LogLevel::kVerbose, "pass " + note.pass + " at '" + note.place + "': " + note.text);
+    }
+    hooks_.log(LogLevel::kInfo, "loaded a model of " + std::to_string(inputs_.size()) + " inputs and " +
+                                    std::to_string(outputs_.size()) + " outputs in " +
+                                    std::to_string(took.count()) + " us, for " +
+                                    std::to_string(pool_->threads()) + " threads");
   }
 
   void Optimize(Graph& graph, const SessionOptions& options) {
@@ -268,12 +342,19 @@ class Session::Impl {
     graph.Compact();
   }
 
+  const CustomOperators custom_;
   std::shared_ptr<ThreadPool> pool_;
   std::shared_ptr<CacheBudget> budget_;
+  const RunHooks hooks_;
   std::vector<ValueInfo> inputs_, outputs_;
   std::map<std::string, std::string> metadata_;
   std::vector<PassNote> pass_notes_;
   std::unique_ptr<Executable> executable_;
+  mutable std::mutex calls_mutex_;
+  mutable std::vector<std::unique_ptr<Call>> calls_;  // of no run
+  mutable std::mutex async_mutex_;
+  mutable std::condition_variable async_ended_;
+  mutable int64_t async_runs_ = 0;
 };
 
 Session::Session(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -283,7 +364,10 @@ Session::~Session() = default;
 
 Session Session::Load(const std::string& path, const SessionOptions& options) {
   try {
-    return OnlyErrors([&] { return Session(std::make_unique<Impl>(ImportOnnx(path, options.copy_files), options)); });
+    return OnlyErrors([&] {
+      return Session(std::make_unique<Impl>(
+          [&](const OperatorLookup& lookup) { return ImportOnnx(path, options.copy_files, lookup); }, options));
+    });
   } catch (const Error& error) {
     if (std::string_view(error.what()).find(path) != std::string_view::npos) throw;
     throw Error(error.code(), path + ": " + error.what());
@@ -291,8 +375,10 @@ Session Session::Load(const std::string& path, const SessionOptions& options) {
 }
 
 Session Session::LoadBytes(std::span<const std::byte> model, const SessionOptions& options) {
-  return OnlyErrors(
-      [&] { return Session(std::make_unique<Impl>(ImportOnnxBytes(model, nullptr), options)); });
+  return OnlyErrors([&] {
+    return Session(std::make_unique<Impl>(
+        [&](const OperatorLookup& lookup) { return ImportOnnxBytes(model, nullptr, lookup); }, options));
+  });
 }
 
 const std::vector<ValueInfo>& Session::inputs() const { return impl_->inputs(); }
@@ -303,6 +389,58 @@ int Session::threads() const { return impl_->pool().threads(); }
 NamedValues Session::Run(const NamedValues& inputs, std::span<const std::string> outputs,
                          const RunOptions& options) const {
   return OnlyErrors([&] { return impl_->Run(inputs, outputs, options); });
+}
+
+void Session::RunInto(std::span<const Value> inputs, std::span<Value> outputs,
+                      const RunOptions& options) const {
+  OnlyErrors([&] { impl_->RunInto(inputs, outputs, options); });
+}
+
+void Session::RunInto(const NamedValues& inputs, NamedValues& outputs, const RunOptions& options) const {
+  OnlyErrors([&] { impl_->RunInto(inputs, outputs, options); });
+}
+
+std::future<NamedValues> Session::RunAsync(NamedValues inputs, std::vector<std::string> outputs,
+                                           RunOptions options) const {
+  const auto promise = std::make_shared<std::promise<NamedValues>>();
+  std::future<NamedValues> future = promise->get_future();
+  RunAsync(std::move(inputs), std::move(outputs), std::move(options),
+           [promise](NamedValues results, std::exception_ptr error) {
+             if (error)
+               promise->set_exception(error);
+             else
+               promise->set_value(std::move(results));
+           });
+  return future;
+}
+
+void Session::RunAsync(NamedValues inputs, std::vector<std::string> outputs, RunOptions options,
+                       Done done) const {
+  struct Run {
+    NamedValues inputs;
+    std::vector<std::string> outputs;
+    RunOptions options;
+    Done done;
+  };
+  OnlyErrors([&] {
+    const auto run = std::make_shared<Run>(
+        Run{std::move(inputs), std::move(outputs), std::move(options), std::move(done)});
+    impl_->Async([impl = impl_.get(), run] {
+      NamedValues results;
+      const std::exception_ptr error =
+          ErrorOf([&] { results = impl->Run(run->inputs, run->outputs, run->options); });
+      run->done(std::move(results), error);
+    });
+  });
+}
+
+void Session::RunIntoAsync(std::span<const Value> inputs, std::span<Value> outputs, RunOptions options,
+                           std::function<void(std::exception_ptr error)> done) const {
+  OnlyErrors([&] {
+    impl_->Async([impl = impl_.get(), inputs, outputs, options = std::move(options), done = std::move(done)] {
+      done(ErrorOf([&] { impl->RunInto(inputs, outputs, options); }));
+    });
+  });
 }
 
 PlanInfo Session::Prepare(const std::map<std::string, Shape>& input_shapes) const {

@@ -159,6 +159,13 @@ Tensor Tensor::Share(DataType type, Shape shape, void* data, std::shared_ptr<con
   return result;
 }
 
+void Tensor::Rebind(DataType type, std::span<const int64_t> shape, void* data) {
+  shape_.assign(shape.begin(), shape.end());
+  dtype_ = type;
+  data_ = data;
+  owner_.reset();
+}
+
 int64_t Tensor::num_elements() const { return NumElements(shape_); }
 int64_t Tensor::byte_size() const { return ByteSize(dtype_, num_elements()); }
 

@@ -15,6 +15,7 @@
 #include "kernels/onednn/threading.h"
 #include "kernels/parallel.h"
 #include "kernels/task_order.h"
+#include "runtime/cpu_quota.h"
 
 namespace sluice {
 namespace {
@@ -27,6 +28,34 @@ class CallerThread : public ThreadPool {
     const SingleThreaded single;
     fn();
   }
+  // The process's threads, each run on one of them.
+  void Enqueue(std::function<void()> fn) const override {
+    static auto& arena = *new tbb::task_arena(AvailableCpus(), 0);
+    arena.enqueue(InOrder([this, fn = std::move(fn)] { Run(fn); }, this));
+  }
+};
+
+// An arena that others use too: the OpenMP thread count of its threads is 1 during our work alone, which the executor
+// and ForEachTile see to.
+class BorrowedArena : public ThreadPool {
+ public:
+  explicit BorrowedArena(tbb::task_arena& arena) : arena_(arena) {}
+  int threads() const override { return std::max(1, arena_.max_concurrency()); }
+  void Run(const std::function<void()>& fn) const override {
+    arena_.execute(InOrder(
+        [&fn] {
+          const SingleThreaded single;
+          fn();
+        },
+        &fn));
+    ComesAfter(&fn);
+  }
+  void Enqueue(std::function<void()> fn) const override {
+    arena_.enqueue(InOrder([this, fn = std::move(fn)] { Run(fn); }, this));
+  }
+
+ private:
+  tbb::task_arena& arena_;
 };
 
 // Gives every thread that enters the arena an OpenMP thread count of 1, and its own back on leaving. Counts
@@ -66,6 +95,12 @@ class Wakefulness {
  public:
   // As long as the run took, so that at most half of a thread's time is spent so, and at most this.
   static constexpr std::chrono::microseconds kMost{1000};
+
+  // While the result lives a run is to come: nobody waits awake for another one.
+  std::shared_ptr<void> Expect() const {
+    runs_->fetch_add(1);
+    return {nullptr, [runs = runs_](void*) { runs->fetch_sub(1); }};
+  }
 
   // While it lives a run is under way, on which threads are to work.
   class RunScope {
@@ -118,6 +153,9 @@ class Arena : public ThreadPool {
     arena_.execute(InOrder([&fn] { fn(); }, &fn));
     ComesAfter(&fn);
   }
+  void Enqueue(std::function<void()> fn) const override {
+    arena_.enqueue(InOrder([expected = wakefulness_.Expect(), fn = std::move(fn)] { fn(); }, this));
+  }
 
  private:
   // TBB starts no more threads than processors unless told to. The smallest of all such limits in a
@@ -151,6 +189,10 @@ std::shared_ptr<ThreadPool> ThreadPool::Get(int threads) {
     pools[threads] = pool;
   }
   return pool;
+}
+
+std::shared_ptr<ThreadPool> ThreadPool::In(void* tbb_arena) {
+  return std::make_shared<BorrowedArena>(*static_cast<tbb::task_arena*>(tbb_arena));
 }
 
 void RunIsolated(const std::function<void()>& fn) { tbb::this_task_arena::isolate(fn); }

@@ -14,12 +14,16 @@ class ThreadPool {
   // The pool of `threads` threads, callers included; sessions that ask for the same number share it.
   // 1 <= threads <= kMaxThreads.
   static std::shared_ptr<ThreadPool> Get(int threads);
+  // Runs in a tbb::task_arena of the program, which must outlive the result.
+  static std::shared_ptr<ThreadPool> In(void* tbb_arena);
   virtual ~ThreadPool() = default;
 
   virtual int threads() const = 0;
   // Calls fn, whose tiles and tasks spread over the pool. With one thread all stays on the caller's.
   // Any number of callers at once; what fn throws comes out here.
   virtual void Run(const std::function<void()>& fn) const = 0;
+  // Calls fn, which must not throw, soon on another thread, as Run does.
+  virtual void Enqueue(std::function<void()> fn) const = 0;
 };
 
 // Calls fn on this thread. While it waits for tiles inside, it takes up none of the work outside: fn may hold a lock that

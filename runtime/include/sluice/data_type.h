@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <string_view>
 
+#pragma GCC visibility push(default)
+
 namespace sluice {
 
 // Element types, numbered as in onnx.TensorProto.DataType.
@@ -50,3 +52,5 @@ int DataTypeBits(DataType type);
 int64_t ByteSize(DataType type, int64_t elems);
 
 }  // namespace sluice
+
+#pragma GCC visibility pop

@@ -3,6 +3,8 @@
 #include <stdexcept>
 #include <string>
 
+#pragma GCC visibility push(default)
+
 namespace sluice {
 
 enum class ErrorCode {
@@ -29,3 +31,5 @@ class Error : public std::runtime_error {
 };
 
 }  // namespace sluice
+
+#pragma GCC visibility pop

@@ -3,7 +3,9 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <exception>
 #include <functional>
+#include <future>
 #include <map>
 #include <memory>
 #include <optional>
@@ -12,15 +14,45 @@
 #include <string_view>
 #include <vector>
 
+#include "sluice/custom_operator.h"
 #include "sluice/error.h"
 #include "sluice/tensor.h"
 
+#pragma GCC visibility push(default)
+
 namespace sluice {
+
+// Where a session takes the memory of its runs from. Any thread calls it, many at once.
+class Allocator {
+ public:
+  virtual ~Allocator();
+  // At least `bytes` bytes, aligned to 64, which stay until Free; null where there are none, which is an
+  // Error{kOutOfMemory}. Must not throw.
+  virtual void* Allocate(size_t bytes) noexcept = 0;
+  // `memory` came from Allocate(bytes).
+  virtual void Free(void* memory, size_t bytes) noexcept = 0;
+};
+
+enum class LogLevel {
+  kInfo,     // a model was loaded, a plan was made or dropped, and how long it took
+  kVerbose,  // what passes did, which kernels were chosen and which declined
+};
 
 struct SessionOptions {
   // Threads that runs may use, the caller's included. 0: as many as the processor affinity and the
   // cgroup quota allow. Sessions that ask for the same number share one pool.
   int threads = 0;
+  // A tbb::task_arena of the program's own TBB to run in, instead of `threads`; it must outlive the session. Null:
+  // none. Asynchronous runs are put into it too.
+  void* tbb_arena = nullptr;
+  // Of the arenas that runs compute in and of the results that they return. Null: the process's own. It lives
+  // until the session and all results are gone.
+  std::shared_ptr<Allocator> allocator;
+  // Told what the session does, on whatever thread does it. Must not throw and must not use the session. Empty:
+  // nothing is logged.
+  std::function<void(LogLevel, std::string_view)> log;
+  // Operators of the program's own, looked up before Sluice's.
+  std::vector<std::shared_ptr<const CustomOperator>> operators;
   // Names of passes that are not run; see `sluice inspect --fusions`.
   std::vector<std::string> disabled_passes;
   // False: no pass at all; the model runs as it is written.
@@ -139,7 +171,7 @@ struct RunOptions {
 using NamedValues = std::map<std::string, Value>;
 
 // A model ready to run. Run may be called from any number of threads at once; everything else that
-// is const is thread-safe too. Movable.
+// is const is thread-safe too. Movable. Its end waits for asynchronous runs under way.
 class Session {
  public:
   // Throws Error{kInvalidModel, kUnsupported, kInvalidArgument, kOutOfMemory}; the message names the
@@ -162,6 +194,28 @@ class Session {
   NamedValues Run(const NamedValues& inputs, std::span<const std::string> outputs = {},
                   const RunOptions& options = {}) const;
 
+  // The same into the caller's memory, by position: inputs[i] belongs to inputs()[i], outputs[i] to outputs()[i].
+  // Inputs may be views (Tensor::Borrow) and are read where they are. An output that is a tensor of the right type
+  // and of at least as many bytes as the result receives the elements and then has the result's shape; where the
+  // plan knows the size it is computed right there. An empty output becomes a tensor of its own. A run with a plan
+  // at hand and outputs given then allocates no memory but what oneDNN does for its primitives.
+  // Outputs must overlap neither inputs nor each other. They are undefined after an Error.
+  void RunInto(std::span<const Value> inputs, std::span<Value> outputs, const RunOptions& options = {}) const;
+  // The same by name. The names in `outputs` are those wanted; values that are none become tensors of their own.
+  void RunInto(const NamedValues& inputs, NamedValues& outputs, const RunOptions& options = {}) const;
+
+  // Run on one of the session's threads, soon. Tensors that are views must live until the run has ended, and so
+  // must options.cancel.
+  std::future<NamedValues> RunAsync(NamedValues inputs, std::vector<std::string> outputs = {},
+                                    RunOptions options = {}) const;
+  // `done` is called once, on the thread that ran: with the results, or with the error (always an Error) and no
+  // results. It must not throw and must not destroy the session.
+  using Done = std::function<void(NamedValues results, std::exception_ptr error)>;
+  void RunAsync(NamedValues inputs, std::vector<std::string> outputs, RunOptions options, Done done) const;
+  // RunInto likewise; `inputs` and `outputs` are the caller's until `done` is called.
+  void RunIntoAsync(std::span<const Value> inputs, std::span<Value> outputs, RunOptions options,
+                    std::function<void(std::exception_ptr error)> done) const;
+
   // Makes the plan for these input shapes now rather than at the first run.
   PlanInfo Prepare(const std::map<std::string, Shape>& input_shapes) const;
 
@@ -174,7 +228,7 @@ class Session {
   const std::vector<PassNote>& pass_notes() const;
 
  private:
-  class Impl;
+  class [[gnu::visibility("hidden")]] Impl;
   explicit Session(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
@@ -183,3 +237,5 @@ class Session {
 std::string_view Version();
 
 }  // namespace sluice
+
+#pragma GCC visibility pop

@@ -9,6 +9,8 @@
 
 #include "sluice/data_type.h"
 
+#pragma GCC visibility push(default)
+
 namespace sluice {
 
 // Sizes of a tensor, outermost first; empty for a scalar. Row-major unless said otherwise.
@@ -39,6 +41,9 @@ class Tensor {
   // A view of the caller's memory, which must outlive every copy of the result. For
   // DataType::kString, `data` points to std::string objects.
   static Tensor Borrow(DataType type, Shape shape, void* data);
+
+  // Makes this tensor such a view. Allocates nothing if the tensor had as many dimensions before.
+  void Rebind(DataType type, std::span<const int64_t> shape, void* data);
 
   // A view into memory that `owner` keeps alive.
   static Tensor Share(DataType type, Shape shape, void* data, std::shared_ptr<const void> owner);
@@ -187,3 +192,5 @@ std::map<K, V> Value::ToMap() const {
 }
 
 }  // namespace sluice
+
+#pragma GCC visibility pop
