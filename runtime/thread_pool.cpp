@@ -5,6 +5,7 @@
 #include <tbb/task_scheduler_observer.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <map>
@@ -68,19 +69,27 @@ class ArenaObserver : public tbb::task_scheduler_observer {
 
   void on_scheduler_entry(bool is_worker) override {
     if (is_worker) workers_.fetch_add(1, std::memory_order_relaxed);
-    Stack().push_back(EnterSingleThreaded());
+    Entries& entries = Own();
+    const int former = EnterSingleThreaded();
+    if (entries.depth < entries.former.size()) entries.former[entries.depth] = former;
+    ++entries.depth;
   }
   void on_scheduler_exit(bool is_worker) override {
     if (is_worker) workers_.fetch_sub(1, std::memory_order_relaxed);
-    if (Stack().empty()) return;
-    LeaveSingleThreaded(Stack().back());
-    Stack().pop_back();
+    Entries& entries = Own();
+    if (entries.depth == 0) return;
+    if (--entries.depth < entries.former.size()) LeaveSingleThreaded(entries.former[entries.depth]);
   }
 
  private:
-  static std::vector<int>& Stack() {
-    static thread_local std::vector<int> stack;
-    return stack;
+  // The counts that a thread had when it entered arenas within arenas; deeper ones find 1 already.
+  struct Entries {
+    std::array<int, 16> former;
+    size_t depth = 0;
+  };
+  static Entries& Own() {
+    static thread_local Entries entries;
+    return entries;
   }
 
   std::atomic<int> workers_{0};

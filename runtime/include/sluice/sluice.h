@@ -132,8 +132,7 @@ typedef struct sluice_tensor {
 /* Frees what `owner` keeps, if anything, and sets data, byte_size, capacity and owner to 0. */
 void sluice_tensor_release(sluice_tensor* tensor);
 
-/* The initial value of every structure here: SLUICE_INIT(sluice_tensor) x = ...; is
- *   sluice_tensor x = SLUICE_INIT(sluice_tensor);  */
+/* The initial value of a structure: sluice_tensor tensor = SLUICE_INIT(sluice_tensor); */
 #ifdef __cplusplus
 #define SLUICE_INIT(type) (sluice_internal_init<type>())
 #else
