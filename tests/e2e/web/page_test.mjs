@@ -38,10 +38,10 @@ test('a picture gets its boxes, in its own pixels', async () => {
   const { page, close } = await open(mock.url);
   await chooseModel(page, 'yolox-nano');
   await runs(page);
-  const boxes = page.locator('.stage svg rect.box');
+  const boxes = page.locator('.stage svg rect.box');  // the best is last
   assert.equal(await boxes.count(), 4);
   // The box of the dog, in the picture as it is drawn: 131, 223, 309, 540 of 768 x 576.
-  const drawn = await boxes.nth(0).boundingBox();
+  const drawn = await boxes.nth(3).boundingBox();
   const whole = await page.locator('.stage img').boundingBox();
   const scale = whole.width / 768;
   assert.ok(Math.abs(drawn.x + 2 - whole.x - 131 * scale) < 4, `left is ${drawn.x - whole.x}, expected ${131 * scale}`);

@@ -158,7 +158,15 @@ export const repositoryIndex = () =>
   json<IndexEntry[]>('v2/repository/index', {
     method: 'POST', body: '{}', headers: { 'content-type': 'application/json' },
   });
-export const metricsText = async () => (await call('metrics')).text();
+// null where they are kept from whoever comes this way, as by a proxy before several servers.
+export async function metricsText(): Promise<string | null> {
+  try {
+    return await (await call('metrics')).text();
+  } catch (error) {
+    if (error instanceof CallError && error.status === 404) return null;
+    throw error;
+  }
+}
 export const modelStats = async () => (await json<{ model_stats: ModelStats[] }>('v2/models/stats')).model_stats;
 export async function serverReady(): Promise<boolean> {
   try {

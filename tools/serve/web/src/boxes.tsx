@@ -14,7 +14,7 @@ interface Props {
 
 const kTextPixels = 13;  // on the screen
 
-// Everything is measured in pixels of the picture; text and lines have the same size on the screen for any picture.
+// Boxes come best first and are drawn best last, over the others. Everything is measured in pixels of the picture; text and lines have the same size on the screen for any picture.
 export function BoxesOver({ width, height, boxes, chosen, onChoose, children }: Props) {
   const stage = useRef<HTMLDivElement>(null);
   const [shown, setShown] = useState(width);
@@ -28,7 +28,7 @@ export function BoxesOver({ width, height, boxes, chosen, onChoose, children }: 
     <div ref={stage} class="stage" style={{ aspectRatio: `${width} / ${height}`, maxWidth: `calc(68vh * ${width / height})` }}>
       {children}
       <svg viewBox={`0 0 ${width} ${height}`} role="img" aria-label={`${boxes.length} boxes`}>
-        {boxes.map(({ label, score, box: [left, top, right, bottom] }, i) => {
+        {boxes.map((box, i) => [box, i] as const).reverse().map(([{ label, score, box: [left, top, right, bottom] }, i]) => {
           const color = `hsl(${hue(label)} 85% 55%)`;
           const text = `${label} ${Math.round(score * 100)}%`;
           const wide = text.length * em * 0.56 + em * 0.6;

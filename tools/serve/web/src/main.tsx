@@ -72,15 +72,17 @@ function App() {
             <div class="notice bad" role="status"><strong>{error.title}.</strong> {error.message}</div>
           )}
           <Failures samples={state.samples} model={name} />
-          {!name && state.samples.length > 0 && (
+          {!name && state.index && (
             <>
               <header class="title"><h1>All models</h1></header>
-              <Figures samples={state.samples} model="" />
-              {state.index && <ModelTable models={models} stats={state.stats} />}
-              <Live samples={state.samples} model="" />
+              {state.counts && <Figures samples={state.samples} model="" />}
+              <ModelTable models={models} stats={state.stats} />
+              {state.counts
+                ? <Live samples={state.samples} model="" />
+                : <p class="hint">This address does not show what the server counts, so there are no charts.</p>}
             </>
           )}
-          {name && model && <ModelPage key={name} model={model} samples={state.samples} />}
+          {name && model && <ModelPage key={name} model={model} samples={state.counts ? state.samples : null} />}
           {name && !model && state.index && <p class="notice bad">There is no model with this name.</p>}
         </main>
       </div>

@@ -99,7 +99,10 @@ function Signature({ metadata }: { metadata: ModelMetadata }) {
   );
 }
 
-export function ModelPage({ model, samples }: { model: ModelGroup; samples: Sample[] }) {
+export function ModelPage({ model, samples }: {
+  model: ModelGroup;
+  samples: Sample[] | null;  // null: there are none to be had
+}) {
   const ready = model.entries.filter((entry) => entry.state === 'READY');
   const [version, setVersion] = useState('');  // "": the newest
   const [metadata, setMetadata] = useState<ModelMetadata | null>(null);
@@ -132,7 +135,10 @@ export function ModelPage({ model, samples }: { model: ModelGroup; samples: Samp
     all.push({ id: 'signature', label: 'Signature', content: () => <Signature metadata={metadata} /> });
     return all;
   }, [metadata, version]);
-  const live: Tab = { id: 'live', label: 'Live', content: () => <><Figures samples={samples} model={model.name} /><Live samples={samples} model={model.name} /></> };
+  const live: Tab[] = samples ? [{
+    id: 'live', label: 'Live',
+    content: () => <><Figures samples={samples} model={model.name} /><Live samples={samples} model={model.name} /></>,
+  }] : [];
 
   return (
     <>
@@ -154,7 +160,7 @@ export function ModelPage({ model, samples }: { model: ModelGroup; samples: Samp
         </div>
       ))}
       {error !== null && <Problem error={error} />}
-      {tabs.length > 0 && <Tabs label={`Model ${model.name}`} tabs={[...tabs, live]} chosen={tab} onChoose={setTab} />}
+      {tabs.length > 0 && <Tabs label={`Model ${model.name}`} tabs={[...tabs, ...live]} chosen={tab} onChoose={setTab} />}
     </>
   );
 }

@@ -13,16 +13,17 @@ export interface ServerState {
   index: IndexEntry[] | null;
   stats: ModelStats[];
   samples: Sample[];
+  counts: boolean;  // whether /metrics is shown here
   error: CallError | null;  // of the last round
   keyWanted: boolean;
 }
 
 const kPollMs = 1000;
-const kIndexRounds = 3;  // the index is asked for in each third round
+const kIndexRounds = 3;  // readiness and index are asked for in each third round
 
 class Server {
   state: ServerState = {
-    metadata: null, ready: null, index: null, stats: [], samples: [], error: null, keyWanted: false,
+    metadata: null, ready: null, index: null, stats: [], samples: [], counts: true, error: null, keyWanted: false,
   };
   private listeners = new Set<() => void>();
   private rounds = 0;
@@ -72,27 +73,31 @@ class Server {
   private async round(): Promise<void> {
     if (this.busy) return;
     this.busy = true;
+    let pause = kPollMs;
     try {
       const withIndex = this.rounds % kIndexRounds === 0 || this.state.error !== null;
-      const ready = await serverReady();
-      const change: Partial<ServerState> = { ready, error: null, keyWanted: false };
+      const change: Partial<ServerState> = { error: null, keyWanted: false };
       if (!this.state.metadata || this.state.error) change.metadata = await serverMetadata();
-      if (withIndex) change.index = await repositoryIndex();
+      if (withIndex) [change.ready, change.index] = await Promise.all([serverReady(), repositoryIndex()]);
       const [text, stats] = await Promise.all([metricsText(), modelStats()]);
-      const at = Date.now() / 1000;
-      const sample = { at, metrics: parseMetrics(text) };
       change.stats = stats;
-      change.samples = [...this.state.samples, sample].filter((old) => at - old.at <= kKeptSeconds);
+      change.counts = text !== null;
+      if (text !== null) {
+        const at = Date.now() / 1000;
+        const sample = { at, metrics: parseMetrics(text) };
+        change.samples = [...this.state.samples, sample].filter((old) => at - old.at <= kKeptSeconds);
+      }
       ++this.rounds;
       this.set(change);
     } catch (error) {
       const known = error instanceof CallError ? error : new CallError(0, String(error));
       const change: Partial<ServerState> = { error: known, keyWanted: known.status === 401 };
       if (known.status === 0) change.ready = null;
+      if (known.retryAfter) pause = known.retryAfter * 1000;
       this.set(change);
     } finally {
       this.busy = false;
-      if (!document.hidden) this.timer = window.setTimeout(() => void this.round(), kPollMs);
+      if (!document.hidden) this.timer = window.setTimeout(() => void this.round(), pause);
     }
   }
 }

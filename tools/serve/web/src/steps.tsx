@@ -2,13 +2,13 @@
 import type { Step } from './api';
 import { milliseconds } from './format';
 
-const kShown = 15;
+const kShown = 10;
 
 export function Steps({ steps }: { steps: Step[] }) {
   const sorted = [...steps].sort((a, b) => b.ns - a.ns);
   const total = sorted.reduce((sum, step) => sum + step.ns, 0) || 1;
   return (
-    <section aria-label="Steps">
+    <section class="step-times" aria-label="Steps">
       <h3>Steps <small>{steps.length} in {milliseconds(total / 1e6)}, the longest first</small></h3>
       <ol class="classes steps">
         {sorted.slice(0, kShown).map((step, i) => (
