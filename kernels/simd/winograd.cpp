@@ -7,6 +7,7 @@
 // The order matters: the first of these includes this file again for every instruction set.
 // clang-format off
 #include <hwy/foreach_target.h>  // IWYU pragma: keep
+#include <hwy/cache_control.h>
 #include <hwy/highway.h>
 // clang-format on
 #include "kernels/simd/vector_ops-inl.h"
@@ -108,7 +109,10 @@ void TransformInput(const WinogradShape& s, const float* src, int64_t tile, int6
       if (inside) {
         for (int i = 0; i < kSize; ++i) {
           const float* line = from + ((top + i) * s.iw + left) * s.block;
-          for (int j = 0; j < kSize; ++j) x[i][j] = hn::LoadU(d, line + j * s.block);
+          for (int j = 0; j < kSize; ++j) {
+            hwy::Prefetch(line + j * s.block + 2 * plane);
+            x[i][j] = hn::LoadU(d, line + j * s.block);
+          }
         }
       } else {
         for (int i = 0; i < kSize; ++i) {
