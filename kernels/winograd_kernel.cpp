@@ -1,9 +1,12 @@
 #include "kernels/winograd_kernel.h"
 
 #include <algorithm>
+#include <functional>
+#include <optional>
 
 #include "kernels/cache_sizes.h"
 #include "kernels/parallel.h"
+#include "kernels/simd/winograd_form.h"
 
 namespace sluice {
 namespace {
@@ -30,11 +33,10 @@ double WeightsCost(int64_t bytes, int64_t times) {
   return size * static_cast<double>(times) * (size > kL3Bytes ? kOpsPerByte : kOpsPerByteL3);
 }
 
-bool Is3x3(const Window& w) {
-  const auto all = [](const std::vector<int64_t>& values, int64_t value) {
-    return std::all_of(values.begin(), values.end(), [&](int64_t v) { return v == value; });
-  };
-  return w.rank() == 2 && all(w.kernel, 3) && all(w.strides, 1) && all(w.dilations, 1);
+// The one number that all of them are; 0 where they differ.
+int64_t Uniform(const std::vector<int64_t>& values) {
+  return std::adjacent_find(values.begin(), values.end(), std::not_equal_to<>()) == values.end() ? values[0]
+                                                                                                 : 0;
 }
 
 }  // namespace
@@ -44,6 +46,8 @@ WinogradKernel::Candidate WinogradKernel::Estimate(int m, Layout layout) const {
   Candidate c;
   WinogradShape& s = c.shape;
   s.m = m;
+  s.kernel = static_cast<int>(g.window.kernel[0]);
+  s.stride = static_cast<int>(g.window.strides[0]);
   s.block = BlockOf(layout);
   s.ic_blocks = CeilDiv(g.ic, s.block);
   s.oc_blocks = CeilDiv(g.oc, s.block);
@@ -53,7 +57,7 @@ WinogradKernel::Candidate WinogradKernel::Estimate(int m, Layout layout) const {
   // Multiples of 14 fill the registers. Smaller groups would read the weights too often, even if the group
   // outgrows L2.
   const int64_t fits = L2Bytes() / 2 / (s.elems() * s.ic() * static_cast<int64_t>(sizeof(float)));
-  const int64_t most = std::clamp<int64_t>(fits / 14 * 14, m == 2 ? 56 : 28, 112);
+  const int64_t most = std::clamp<int64_t>(fits / 14 * 14, s.elems() < 36 ? 56 : 28, 112);
   c.groups = CeilDiv(all, most);
   c.group_tiles = CeilDiv(all, c.groups);
   c.groups = CeilDiv(all, c.group_tiles);
@@ -76,7 +80,9 @@ void WinogradKernel::Prepare(PrepareContext& ctx) {
   if (ctx.dtype(0) != DataType::kFloat) ctx.Decline("not float");
   geometry_ = ConvGeometryOf(ctx);
   const ConvGeometry& g = geometry_;
-  if (!Is3x3(g.window)) ctx.Decline("not 3x3 with stride 1");
+  const Window& w = g.window;
+  if (w.rank() != 2 || Uniform(w.dilations) != 1) ctx.Decline("not two spatial axes without dilation");
+  const auto kernel = static_cast<int>(Uniform(w.kernel)), stride = static_cast<int>(Uniform(w.strides));
   if (g.groups != 1) ctx.Decline("groups");
   const Tensor* weights = ctx.constant(1);
   if (weights == nullptr) ctx.Decline("weights are not constant");
@@ -87,14 +93,23 @@ void WinogradKernel::Prepare(PrepareContext& ctx) {
     if (g.window.pads_begin[i] < 0 || g.window.pads_end[i] < 0) ctx.Decline("negative padding");
   }
   const Layout layout = NativeBlockedLayout();
-  if (g.ic < BlockOf(layout)) ctx.Decline("less input channels than a block");
+  // The many elements of a tile at stride 2 are transformed for few products each otherwise.
+  const int64_t least = (stride == 1 ? 1 : 4) * BlockOf(layout);
+  if (g.ic < least) ctx.Decline("less than " + std::to_string(least) + " input channels");
   post_ops_ = VectorPostOps(ctx, layout, WinogradPanel());
   if (const auto taken = static_cast<size_t>(post_ops_.size()); taken < ctx.post_ops().size())
     ctx.Decline("post-op " + ToString(ctx.post_ops()[taken]));
 
-  const Candidate four = Estimate(4, layout), two = Estimate(2, layout);
-  const Candidate& best = two.cost < four.cost ? two : four;
-  const double direct = static_cast<double>(g.flops()) / kDirectShare + WeightsCost(g.oc * g.ic * 9 * 4, 1);
+  std::optional<Candidate> found;
+  for (int m : {4, 2}) {
+    if (!WithWinogradForm(m, kernel, stride, [](const auto&) {})) continue;
+    const Candidate candidate = Estimate(m, layout);
+    if (!found || candidate.cost < found->cost) found = candidate;
+  }
+  if (!found) ctx.Decline("no form for this kernel and these strides");
+  const Candidate& best = *found;
+  const double direct =
+      static_cast<double>(g.flops()) / kDirectShare + WeightsCost(g.oc * g.ic * kernel * kernel * 4, 1);
   if (best.cost > kLeastGain * direct) {
     ctx.Decline("expected at " + std::to_string(static_cast<int>(100 * best.cost / direct)) +
                 " % of the direct time");
@@ -114,9 +129,10 @@ void WinogradKernel::Prepare(PrepareContext& ctx) {
 
 void WinogradKernel::PackWeights(PrepareContext& ctx) {
   const Tensor& weights = *ctx.constant(1);
-  const std::string format = "winograd " + std::to_string(shape_.m) + " " + std::to_string(shape_.block) +
-                             " " + std::to_string(WinogradPanel()) + " " + std::to_string(geometry_.oc) +
-                             " " + std::to_string(geometry_.ic);
+  const std::string format = "winograd " + std::to_string(shape_.m) + " " + std::to_string(shape_.kernel) +
+                             " " + std::to_string(shape_.stride) + " " + std::to_string(shape_.block) + " " +
+                             std::to_string(WinogradPanel()) + " " + std::to_string(geometry_.oc) + " " +
+                             std::to_string(geometry_.ic);
   packed_ = PackShared(weights, format, WinogradPackedElems(shape_) * 4, [&](std::byte* to) {
     ForEachTile(WinogradPanels(shape_), [&](int64_t panel) {
       WinogradPack(shape_, static_cast<const float*>(weights.data()), geometry_.oc, geometry_.ic, panel,

@@ -7,7 +7,7 @@
 
 namespace sluice {
 
-// Convolutions of 3x3 with stride 1 by Winograd's F(4x4) or F(2x2), in the native blocked layout, with bias
+// Convolutions of 3x3 to 5x5 with stride 1 or 2 by Winograd's F(4x4) or F(2x2), in the native blocked layout, with bias
 // and the usual post-ops applied to each tile while it is in registers. Declines where the cost model expects
 // oneDNN's direct convolution to be as fast.
 //

@@ -9,6 +9,7 @@
 #include <hwy/foreach_target.h>  // IWYU pragma: keep
 #include <hwy/highway.h>
 // clang-format on
+#include "kernels/simd/toom_cook-inl.h"
 #include "kernels/simd/toom_cook.h"
 #include "kernels/simd/vector_ops-inl.h"
 
@@ -21,53 +22,19 @@ namespace hn = hwy::HWY_NAMESPACE;
 using Tag = hn::CappedTag<float, 16>;
 using V = hn::Vec<Tag>;
 
-// y = M x, where what is zero in M is not computed. Unrolled, so that M's numbers are known.
-template <const auto& matrix, int row, int column, int columns>
-HWY_INLINE void AddTerms(const V* x, V& sum) {
-  if constexpr (column < columns) {
-    constexpr double kFactor = matrix[row][column];
-    const Tag d;
-    if constexpr (kFactor == 1)
-      sum = hn::Add(sum, x[column]);
-    else if constexpr (kFactor == -1)
-      sum = hn::Sub(sum, x[column]);
-    else if constexpr (kFactor != 0)
-      sum = hn::MulAdd(hn::Set(d, static_cast<float>(kFactor)), x[column], sum);
-    AddTerms<matrix, row, column + 1, columns>(x, sum);
-  }
-}
-template <const auto& matrix, int rows, int columns, int row = 0>
-HWY_INLINE void Multiply(const V* x, V* y) {
-  if constexpr (row < rows) {
-    const Tag d;
-    // From the first term on.
-    constexpr int kFirst = [] {
-      int first = 0;
-      while (matrix[row][first] == 0) ++first;
-      return first;
-    }();
-    constexpr double kFactor = matrix[row][kFirst];
-    V sum = x[kFirst];
-    if constexpr (kFactor != 1) sum = hn::Mul(hn::Set(d, static_cast<float>(kFactor)), sum);
-    AddTerms<matrix, row, kFirst + 1, columns>(x, sum);
-    y[row] = sum;
-    Multiply<matrix, rows, columns, row + 1>(x, y);
-  }
-}
-
 template <int r>
 HWY_INLINE void InputLine(const V* x, V* y) {
   if constexpr (r == 1)
     y[0] = x[0];
   else
-    Multiply<kToomCookBt<4, r>, r + 3, r + 3>(x, y);
+    MultiplyLine<kToomCookBt<4, r>>(Tag(), x, y);
 }
 template <int r>
 HWY_INLINE void OutputLine(const V* x, V* y) {
   if constexpr (r == 1)
     y[0] = x[0];
   else
-    Multiply<kToomCookAt<4, r>, 4, r + 3>(x, y);
+    MultiplyLine<kToomCookAt<4, r>>(Tag(), x, y);
 }
 
 template <int ry, int rx>

@@ -10,7 +10,9 @@
 #include <hwy/cache_control.h>
 #include <hwy/highway.h>
 // clang-format on
+#include "kernels/simd/toom_cook-inl.h"
 #include "kernels/simd/vector_ops-inl.h"
+#include "kernels/simd/winograd_form.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace sluice {
@@ -27,12 +29,13 @@ constexpr int kRows = 14;
 constexpr int kRows = 6;
 #endif
 
-// Floats between the channels of two tiles: lines of tiles a power of two apart would share few sets of the cache.
+// Floats between the channels of two tiles: lines of tiles a power of two apart would share few sets of the
+// cache.
 HWY_INLINE int64_t TileStride(const WinogradShape& s) { return s.ic() + 16; }
 
 HWY_INLINE V Twice(V x) { return hn::Add(x, x); }
 
-// B^T x of F(4, 3), points 0, 1, -1, 2, -2.
+// B^T x of F(4, 3) at stride 1.
 HWY_INLINE void InputLine4(const V x[6], V y[6]) {
   const Tag d;
   const V four = hn::Set(d, 4.0f), minus_five = hn::Set(d, -5.0f);
@@ -57,31 +60,19 @@ HWY_INLINE void OutputLine4(const V x[6], V y[4]) {
   y[3] = hn::Add(x[5], hn::MulAdd(eight, e, b));
 }
 
-// F(2, 3), points 0, 1, -1.
-HWY_INLINE void InputLine2(const V x[4], V y[4]) {
-  y[0] = hn::Sub(x[0], x[2]);
-  y[1] = hn::Add(x[1], x[2]);
-  y[2] = hn::Sub(x[2], x[1]);
-  y[3] = hn::Sub(x[1], x[3]);
-}
-HWY_INLINE void OutputLine2(const V x[4], V y[2]) {
-  y[0] = hn::Add(x[0], hn::Add(x[1], x[2]));
-  y[1] = hn::Sub(hn::Sub(x[1], x[2]), x[3]);
-}
-
-template <int m>
+template <class Form>
 HWY_INLINE void InputLine(const V* x, V* y) {
-  if constexpr (m == 4)
+  if constexpr (Form::m == 4 && Form::kernel == 3 && Form::stride == 1)
     InputLine4(x, y);
   else
-    InputLine2(x, y);
+    MultiplyLine<kWinogradBt<Form::m, Form::kernel, Form::stride>>(Tag(), x, y);
 }
-template <int m>
+template <class Form>
 HWY_INLINE void OutputLine(const V* x, V* y) {
-  if constexpr (m == 4)
+  if constexpr (Form::m == 4 && Form::kernel == 3 && Form::stride == 1)
     OutputLine4(x, y);
   else
-    OutputLine2(x, y);
+    MultiplyLine<kWinogradAt<Form::m, Form::kernel, Form::stride>>(Tag(), x, y);
 }
 
 struct TilePlace {
@@ -93,41 +84,40 @@ HWY_INLINE TilePlace PlaceOf(const WinogradShape& s, int64_t tile) {
 }
 
 // v[element][tile][ic], tiles TileStride apart, = B^T x B of every tile.
-template <int m>
+template <class Form>
 void TransformInput(const WinogradShape& s, const float* src, int64_t tile, int64_t tiles, float* v) {
-  constexpr int kSize = m + 2;
+  constexpr int kSize = Form::size;
   const Tag d;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d)), ic = s.ic(), plane = s.ih * s.iw * s.block;
   const int64_t ld = TileStride(s);
   for (int64_t t = 0; t < tiles; ++t) {
     const TilePlace place = PlaceOf(s, tile + t);
-    const int64_t top = place.row - s.pad_top, left = place.col - s.pad_left;
+    const int64_t top = place.row * Form::stride - s.pad_top, left = place.col * Form::stride - s.pad_left;
     const bool inside = top >= 0 && left >= 0 && top + kSize <= s.ih && left + kSize <= s.iw;
     for (int64_t c = 0; c < ic; c += lanes) {
       const float* from = src + (place.n * s.ic_blocks + c / s.block) * plane + c % s.block;
-      V x[kSize][kSize], y[kSize][kSize];
-      if (inside) {
-        for (int i = 0; i < kSize; ++i) {
-          const float* line = from + ((top + i) * s.iw + left) * s.block;
-          for (int j = 0; j < kSize; ++j) {
-            hwy::Prefetch(line + j * s.block + 2 * plane);
-            x[i][j] = hn::LoadU(d, line + j * s.block);
+      // What another core has just written, or lies in memory, takes longer to arrive than a block takes.
+      const int64_t ahead = c + 2 * s.block < ic ? 2 * plane : Form::m * Form::stride * s.block;
+      V y[kSize][kSize];
+      for (int i = 0; i < kSize; ++i) {
+        const int64_t row = top + i;
+        V x[kSize];
+        for (int j = 0; j < kSize; ++j) {
+          const int64_t col = left + j;
+          const float* at = from + (row * s.iw + col) * s.block;
+          if (inside) {
+            hwy::Prefetch(at + ahead);
+            x[j] = hn::LoadU(d, at);
+          } else {
+            x[j] = row >= 0 && row < s.ih && col >= 0 && col < s.iw ? hn::LoadU(d, at) : hn::Zero(d);
           }
         }
-      } else {
-        for (int i = 0; i < kSize; ++i) {
-          for (int j = 0; j < kSize; ++j) {
-            const int64_t row = top + i, col = left + j;
-            const bool valid = row >= 0 && row < s.ih && col >= 0 && col < s.iw;
-            x[i][j] = valid ? hn::LoadU(d, from + (row * s.iw + col) * s.block) : hn::Zero(d);
-          }
-        }
+        InputLine<Form>(x, y[i]);
       }
-      for (int i = 0; i < kSize; ++i) InputLine<m>(x[i], y[i]);
       for (int j = 0; j < kSize; ++j) {
         V column[kSize], out[kSize];
         for (int i = 0; i < kSize; ++i) column[i] = y[i][j];
-        InputLine<m>(column, out);
+        InputLine<Form>(column, out);
         for (int i = 0; i < kSize; ++i) hn::StoreU(out[i], d, v + ((i * kSize + j) * tiles + t) * ld + c);
       }
     }
@@ -193,11 +183,11 @@ HWY_INLINE void Apply(const VectorOp& op, V y[m][m], int64_t c, int64_t first, i
 }
 
 // dst = A^T products A + bias, then the ops, for channels [oc, oc + vectors * lanes).
-template <int m>
+template <class Form>
 void TransformOutput(const WinogradShape& s, const float* products, int64_t width, int vectors,
                      const float* bias, const VectorOp* ops, int num_ops, float* dst, int64_t tile,
                      int64_t tiles, int64_t oc) {
-  constexpr int kSize = m + 2;
+  constexpr int kSize = Form::size, m = Form::m;
   const Tag d;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d)), plane = s.oh * s.ow * s.block;
   for (int64_t t = 0; t < tiles; ++t) {
@@ -212,12 +202,12 @@ void TransformOutput(const WinogradShape& s, const float* products, int64_t widt
         V x[kSize], out[m];
         for (int row = 0; row < kSize; ++row)
           x[row] = hn::Load(d, products + ((row * kSize + column) * tiles + t) * width + i * lanes);
-        OutputLine<m>(x, out);
+        OutputLine<Form>(x, out);
         for (int row = 0; row < m; ++row) half[row][column] = out[row];
       }
       const V start = bias == nullptr ? hn::Zero(d) : hn::LoadU(d, bias + c);
       for (int row = 0; row < m; ++row) {
-        OutputLine<m>(half[row], y[row]);
+        OutputLine<Form>(half[row], y[row]);
         for (int column = 0; column < m; ++column) y[row][column] = hn::Add(y[row][column], start);
       }
       const int64_t first = (place.n * s.oc_blocks + c / s.block) * plane +
@@ -234,7 +224,7 @@ void TransformOutput(const WinogradShape& s, const float* products, int64_t widt
 
 int64_t Panel() { return 2 * static_cast<int64_t>(hn::Lanes(Tag())); }
 
-template <int m>
+template <class Form>
 void RunAs(const WinogradShape& s, const float* src, const float* packed, const float* bias,
            const VectorOp* ops, int num_ops, float* dst, int64_t tile, int64_t tiles, int64_t panel,
            int64_t panels, float* scratch) {
@@ -242,7 +232,7 @@ void RunAs(const WinogradShape& s, const float* src, const float* packed, const 
   const int64_t blocks = (tiles + kRows - 1) / kRows;
   float* v = scratch;
   float* products = v + elems * tiles * ld;
-  TransformInput<m>(s, src, tile, tiles, v);
+  TransformInput<Form>(s, src, tile, tiles, v);
   for (int64_t p = panel; p < panel + panels; ++p) {
     const float* weights = packed + p * elems * ic * width;
     const bool narrow = s.oc() - p * width <= width / 2;
@@ -254,17 +244,17 @@ void RunAs(const WinogradShape& s, const float* src, const float* packed, const 
       else
         Products<kRows, 2>(a, ld, tiles, blocks, ic, b, width, c);
     }
-    TransformOutput<m>(s, products, width, narrow ? 1 : 2, bias, ops, num_ops, dst, tile, tiles, p * width);
+    TransformOutput<Form>(s, products, width, narrow ? 1 : 2, bias, ops, num_ops, dst, tile, tiles,
+                          p * width);
   }
 }
 
 void Run(const WinogradShape& s, const float* src, const float* packed, const float* bias,
          const VectorOp* ops, int num_ops, float* dst, int64_t tile, int64_t tiles, int64_t panel,
          int64_t panels, float* scratch) {
-  if (s.m == 4)
-    RunAs<4>(s, src, packed, bias, ops, num_ops, dst, tile, tiles, panel, panels, scratch);
-  else
-    RunAs<2>(s, src, packed, bias, ops, num_ops, dst, tile, tiles, panel, panels, scratch);
+  WithWinogradForm(s.m, s.kernel, s.stride, [&]<class Form>(const Form&) {
+    RunAs<Form>(s, src, packed, bias, ops, num_ops, dst, tile, tiles, panel, panels, scratch);
+  });
 }
 
 }  // namespace HWY_NAMESPACE

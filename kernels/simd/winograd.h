@@ -6,13 +6,14 @@
 
 namespace sluice {
 
-// Winograd convolution F(m x m, 3x3), m = 2 or 4, of one band of output tiles in a blocked layout. Source:
-// Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks" (2015).
+// Winograd convolution F(m x m, kernel x kernel) at stride 1 or 2 of one band of output tiles in a blocked
+// layout, in the forms of WithWinogradForm. Source: Lavin and Gray, "Fast Algorithms for Convolutional Neural
+// Networks" (2015).
 //
-// A tile is m x m outputs of one image; it reads (m + 2)^2 inputs. Tiles are counted through the images, row
+// A tile is m x m outputs of one image; it reads size()^2 inputs. Tiles are counted through the images, row
 // by row.
 struct WinogradShape {
-  int m = 4;
+  int m = 4, kernel = 3, stride = 1;
   int64_t block = 8;  // channels in a block of the layout
   int64_t ic_blocks = 0, oc_blocks = 0;
   int64_t ih = 0, iw = 0, oh = 0, ow = 0;
@@ -20,7 +21,8 @@ struct WinogradShape {
 
   int64_t tile_rows() const { return (oh + m - 1) / m; }
   int64_t tile_cols() const { return (ow + m - 1) / m; }
-  int64_t elems() const { return (m + 2) * (m + 2); }
+  int64_t size() const { return stride == 1 ? m + kernel - 1 : 2 * m + kernel - 2; }
+  int64_t elems() const { return size() * size(); }
   int64_t ic() const { return ic_blocks * block; }  // padding included
   int64_t oc() const { return oc_blocks * block; }
 };
@@ -31,8 +33,8 @@ int64_t WinogradPanels(const WinogradShape& shape);
 
 // Floats of packed weights: [panel][element][ic][channel of the panel].
 int64_t WinogradPackedElems(const WinogradShape& shape);
-// Writes all of panel `panel` of `packed` from weights [oc, ic, 3, 3] with `oc` and `ic` real channels; what pads is
-// zero. Panels may be packed by several threads at once.
+// Writes all of panel `panel` of `packed` from weights [oc, ic, kernel, kernel] with `oc` and `ic` real
+// channels; what pads is zero. Panels may be packed by several threads at once.
 void WinogradPack(const WinogradShape& shape, const float* weights, int64_t oc, int64_t ic, int64_t panel,
                   float* packed);
 

@@ -32,15 +32,17 @@ size_t At(int64_t block, int64_t blocks, int64_t h, int64_t w, int64_t n, int64_
 
 class Convolution {
  public:
-  Convolution(const Case& c, int m, int64_t block, uint32_t seed) : c_(c) {
-    s_.m = m;
+  Convolution(const Case& c, int m, int64_t block, uint32_t seed, int kernel = 3, int stride = 1)
+      : c_(c), kernel_(kernel), stride_(stride) {
+    s_.m = m, s_.kernel = kernel, s_.stride = stride;
     s_.block = block;
     s_.ic_blocks = (c.ic + block - 1) / block;
     s_.oc_blocks = (c.oc + block - 1) / block;
     s_.ih = c.h, s_.iw = c.w;
-    s_.oh = c.h + c.pad_top + c.pad_bottom - 2, s_.ow = c.w + c.pad_left + c.pad_right - 2;
+    s_.oh = (c.h + c.pad_top + c.pad_bottom - kernel) / stride + 1;
+    s_.ow = (c.w + c.pad_left + c.pad_right - kernel) / stride + 1;
     s_.pad_top = c.pad_top, s_.pad_left = c.pad_left;
-    weights_ = Noise(static_cast<size_t>(c.oc * c.ic * 9), seed);
+    weights_ = Noise(static_cast<size_t>(c.oc * c.ic * kernel * kernel), seed);
     bias_ = Noise(static_cast<size_t>(s_.oc() + 64), seed + 1);
     const std::vector<float> values = Noise(static_cast<size_t>(c.n * c.ic * c.h * c.w), seed + 2);
     src_.assign(static_cast<size_t>(c.n * s_.ic() * c.h * c.w), 0.0f);
@@ -75,11 +77,12 @@ class Convolution {
   double Reference(int64_t n, int64_t o, int64_t y, int64_t x) const {
     double sum = bias_[static_cast<size_t>(o)];
     for (int64_t k = 0; k < c_.ic; ++k) {
-      for (int64_t i = 0; i < 3; ++i) {
-        for (int64_t j = 0; j < 3; ++j) {
-          const int64_t row = y + i - c_.pad_top, col = x + j - c_.pad_left;
+      for (int64_t i = 0; i < kernel_; ++i) {
+        for (int64_t j = 0; j < kernel_; ++j) {
+          const int64_t row = y * stride_ + i - c_.pad_top, col = x * stride_ + j - c_.pad_left;
           if (row < 0 || row >= c_.h || col < 0 || col >= c_.w) continue;
-          sum += static_cast<double>(weights_[static_cast<size_t>(((o * c_.ic + k) * 3 + i) * 3 + j)]) *
+          sum += static_cast<double>(
+                     weights_[static_cast<size_t>(((o * c_.ic + k) * kernel_ + i) * kernel_ + j)]) *
                  src_[At(s_.block, s_.ic_blocks, c_.h, c_.w, n, k, row, col)];
         }
       }
@@ -105,6 +108,7 @@ class Convolution {
 
  private:
   Case c_;
+  int kernel_, stride_;
   WinogradShape s_;
   std::vector<float> weights_, bias_, src_, operand_;
   hwy::AlignedFreeUniquePtr<float[]> packed_;
@@ -127,6 +131,25 @@ TEST(Winograd, AgreesWithTheSumOnOddSizesAndTails) {
         SCOPED_TRACE("m " + std::to_string(m) + ", ic " + std::to_string(c.ic) + ", oc " +
                      std::to_string(c.oc));
         const Convolution convolution(c, m, block, seed += 10);
+        convolution.Expect(convolution.Run({}, 7), [](double x, double) { return x; });
+      }
+    }
+  });
+}
+
+TEST(Winograd, HasFormsOfOtherKernelsAndOfStride2) {
+  struct Form {
+    int m, kernel, stride;
+  };
+  const Case cases[] = {
+      {2, 19, 37, 17, 14, 1, 1, 1, 1}, {1, 32, 24, 26, 9, 2, 0, 1, 2}, {1, 16, 16, 5, 5, 0, 0, 0, 0}};
+  WithEveryBlock([&](int64_t block) {
+    uint32_t seed = 7;
+    for (const Form f : {Form{2, 4, 1}, {2, 5, 1}, {2, 3, 2}, {4, 3, 2}, {2, 4, 2}, {4, 4, 2}, {2, 5, 2}}) {
+      for (const Case& c : cases) {
+        SCOPED_TRACE("m " + std::to_string(f.m) + ", kernel " + std::to_string(f.kernel) + ", stride " +
+                     std::to_string(f.stride) + ", ic " + std::to_string(c.ic));
+        const Convolution convolution(c, f.m, block, seed += 10, f.kernel, f.stride);
         convolution.Expect(convolution.Run({}, 7), [](double x, double) { return x; });
       }
     }
