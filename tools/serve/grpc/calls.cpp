@@ -5,7 +5,7 @@
 
 #include "tools/serve/grpc/methods.h"
 #include "tools/serve/grpc/status.h"
-#include "tools/serve/grpc/trace.h"
+#include "tools/serve/http/trace_context.h"
 #include "tools/serve/model_record.h"
 #include "tools/serve/text.h"
 
@@ -101,7 +101,7 @@ CallFacts FactsOf(const grpc::CallbackServerContext& context, std::string client
   facts.client = std::move(client);
   const std::string_view id = Metadata(context, "x-request-id");
   facts.request_id = id.size() <= kMostIdBytes && IsPrintableUtf8(id) ? std::string(id) : NewRequestId();
-  facts.traceparent = Traceparent(Metadata(context, "traceparent"));
+  facts.traceparent = TraceParent(Metadata(context, "traceparent"));
   const auto deadline = context.deadline();
   // No deadline is one in the infinite future.
   if (const auto now = std::chrono::system_clock::now(); deadline < now + std::chrono::hours(24 * 365))

@@ -1,6 +1,7 @@
 #include "tools/serve/grpc/grpc_server.h"
 
 #include <fmt/format.h>
+#include <google/protobuf/stubs/logging.h>
 #include <grpc/support/log.h>
 #include <grpcpp/ext/health_check_service_server_builder_option.h>
 #include <grpcpp/health_check_service_interface.h>
@@ -46,6 +47,11 @@ void LogGrpc(gpr_log_func_args* args) {
       {{"text", std::string_view(args->message)}});
 }
 
+// Of what a client sent that could not be parsed.
+void LogProtobuf(google::protobuf::LogLevel, const char*, int, const std::string& message) {
+  Log(LogLevel::kDebug, "protobuf", {{"text", std::string_view(message)}});
+}
+
 class GrpcServer : public FrontEnd {
  public:
   GrpcServer(const FrontEndOptions& options, Service& service, const Access& access)
@@ -53,6 +59,7 @@ class GrpcServer : public FrontEnd {
         calls_(front_),
         acceptor_(options.address, options.port, options.limits.max_connections) {
     gpr_set_log_function(LogGrpc);
+    google::protobuf::SetLogHandler(LogProtobuf);
     grpc::EnableDefaultHealthCheckService(true);
     grpc::ServerBuilder builder;
     SetLimits(options.limits, builder);

@@ -1,0 +1,274 @@
+// Deadlines, clients that go, the end of the server, TLS.
+#include "sluice/error.h"
+#include "tests/serve/grpc/fixture.h"
+
+namespace sluice::serve {
+namespace {
+
+class GrpcLifeTest : public GrpcTest {
+ protected:
+  // The service keeps requests until Release.
+  void Hold() {
+    service_.on_infer = [this](InferRequest request, auto done) {
+      const std::lock_guard lock(mutex_);
+      held_.emplace_back(std::make_shared<InferRequest>(std::move(request)), done);
+    };
+  }
+  void Release() {
+    decltype(held_) held;
+    {
+      const std::lock_guard lock(mutex_);
+      held.swap(held_);
+    }
+    for (auto& [request, done] : held) done(FakeService::Echo(*request));
+  }
+  std::shared_ptr<InferRequest> Held(size_t i) {
+    const std::lock_guard lock(mutex_);
+    return i < held_.size() ? held_[i].first : nullptr;
+  }
+
+  std::mutex mutex_;
+  std::vector<std::pair<std::shared_ptr<InferRequest>, std::function<void(Service::Answer)>>> held_;
+};
+
+TEST_F(GrpcLifeTest, TheDeadlineReachesTheService) {
+  std::optional<Clock::time_point> deadline;
+  service_.on_infer = [&](InferRequest request, auto done) {
+    deadline = request.deadline;
+    done(FakeService::Echo(request));
+  };
+  Start();
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(30));
+  inference::ModelInferResponse response;
+  ASSERT_TRUE(stub().ModelInfer(&context, Request(), &response).ok());
+  ASSERT_TRUE(deadline.has_value());
+  const auto left = *deadline - Clock::now();
+  EXPECT_LT(left, std::chrono::seconds(31));
+  EXPECT_GT(left, std::chrono::seconds(25));
+}
+
+TEST_F(GrpcLifeTest, APassedDeadlineCancels) {
+  Hold();
+  Start();
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + milliseconds(100));
+  inference::ModelInferResponse response;
+  EXPECT_EQ(stub().ModelInfer(&context, Request(), &response).error_code(),
+            grpc::StatusCode::DEADLINE_EXCEEDED);
+  ASSERT_NE(Held(0), nullptr);
+  EXPECT_TRUE(Eventually([&] { return Held(0)->cancelled->load(); }));
+  Release();
+  EXPECT_EQ(service_.Counts(1).size(), 1u);
+  // One that has passed before it is sent never arrives.
+  grpc::ClientContext late;
+  late.set_deadline(std::chrono::system_clock::now() - std::chrono::seconds(1));
+  EXPECT_EQ(stub().ModelInfer(&late, Request(), &response).error_code(), grpc::StatusCode::DEADLINE_EXCEEDED);
+  EXPECT_EQ(service_.infers, 1);
+}
+
+TEST_F(GrpcLifeTest, AClientThatGoesCancels) {
+  Hold();
+  Start();
+  grpc::ClientContext context;
+  inference::ModelInferResponse response;
+  grpc::Status status;
+  std::thread client([&] { status = stub().ModelInfer(&context, Request(), &response); });
+  ASSERT_TRUE(Eventually([&] { return Held(0) != nullptr; }));
+  EXPECT_FALSE(Held(0)->cancelled->load());
+  context.TryCancel();
+  client.join();
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::CANCELLED);
+  EXPECT_TRUE(Eventually([&] { return Held(0)->cancelled->load(); }));
+  // What the request borrows outlives the call.
+  const std::shared_ptr<InferRequest> request = Held(0);
+  Release();
+  EXPECT_EQ(service_.Counts(1).size(), 1u);
+  EXPECT_EQ(request->inputs.at(0).tensor.values<float>()[1], 2);
+}
+
+TEST_F(GrpcLifeTest, DrainEndsWhatIsInFlight) {
+  Hold();
+  Start();
+  grpc::Status status;
+  std::thread client([&] { status = Infer(Request()).first; });
+  ASSERT_TRUE(Eventually([&] { return Held(0) != nullptr; }));
+  std::atomic<bool> drained{false};
+  bool in_time = false;
+  std::thread drain([&] {
+    in_time = server_->Drain(Clock::now() + std::chrono::seconds(20));
+    drained = true;
+  });
+  // No new connections, while the old one serves.
+  std::this_thread::sleep_for(milliseconds(100));
+  EXPECT_FALSE(drained);
+  const auto other = inference::GRPCInferenceService::NewStub(NewChannel());
+  grpc::ClientContext context;
+  inference::ServerLiveResponse live;
+  EXPECT_EQ(other->ServerLive(&context, {}, &live).error_code(), grpc::StatusCode::UNAVAILABLE);
+  grpc::ClientContext again;
+  EXPECT_TRUE(stub().ServerLive(&again, {}, &live).ok());
+  EXPECT_TRUE(live.live());
+  Release();
+  client.join();
+  drain.join();
+  EXPECT_TRUE(status.ok()) << status.error_message();
+  EXPECT_TRUE(in_time);
+  grpc::ClientContext after;
+  EXPECT_EQ(stub().ServerLive(&after, {}, &live).error_code(), grpc::StatusCode::UNAVAILABLE);
+}
+
+TEST_F(GrpcLifeTest, DrainSaysWhatDidNotEndInTime) {
+  Hold();
+  Start();
+  std::thread client([&] { EXPECT_FALSE(Infer(Request()).first.ok()); });
+  ASSERT_TRUE(Eventually([&] { return Held(0) != nullptr; }));
+  std::thread release([&] {
+    EXPECT_TRUE(Eventually([&] { return Held(0)->cancelled->load(); }));
+    Release();
+  });
+  EXPECT_FALSE(server_->Drain(Clock::now() + milliseconds(300)));
+  client.join();
+  release.join();
+}
+
+TEST_F(GrpcLifeTest, DrainOfAnIdleServerIsQuick) {
+  Start();
+  EXPECT_TRUE(Infer(Request()).first.ok());
+  const auto start = Clock::now();
+  EXPECT_TRUE(server_->Drain(start + std::chrono::seconds(30)));
+  EXPECT_LT(Clock::now() - start, std::chrono::seconds(3));
+}
+
+TEST_F(GrpcLifeTest, NoCallIsLostWhenClientsStopDuringDrain) {
+  Start();
+  std::atomic<bool> stop{false};
+  std::atomic<int> sent{0}, failed{0};
+  std::vector<std::thread> clients;
+  for (int i = 0; i < 4; ++i)
+    clients.emplace_back([&] {
+      const auto own = inference::GRPCInferenceService::NewStub(NewChannel());
+      while (!stop) {
+        grpc::ClientContext context;
+        inference::ModelInferResponse response;
+        failed += !own->ModelInfer(&context, Request(), &response).ok();
+        ++sent;
+      }
+    });
+  ASSERT_TRUE(Eventually([&] { return sent > 100; }));
+  std::thread drain([&] { EXPECT_TRUE(server_->Drain(Clock::now() + std::chrono::seconds(20))); });
+  std::this_thread::sleep_for(milliseconds(300));
+  stop = true;
+  for (std::thread& client : clients) client.join();
+  drain.join();
+  EXPECT_EQ(failed, 0) << "of " << sent;
+}
+
+TEST_F(GrpcLifeTest, TheAddressMustBeFree) {
+  Start();
+  const Access access("");
+  FrontEndOptions options;
+  options.port = server_->port();
+  try {
+    NewGrpcServer(options, service_, access);
+    FAIL() << "two servers at one port";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::kInvalidArgument);
+    EXPECT_NE(std::string(error.what()).find(std::to_string(options.port)), std::string::npos)
+        << error.what();
+  }
+  options.port = 0;
+  options.address = "no.such.host.invalid";
+  EXPECT_THROW(NewGrpcServer(options, service_, access), Error);
+}
+
+TEST_F(GrpcLifeTest, ServesIpv6) {
+  FrontEndOptions options;
+  options.address = "::1";
+  try {
+    Start(options);
+  } catch (const Error&) {
+    GTEST_SKIP() << "this machine has no IPv6";
+  }
+  const auto channel =
+      grpc::CreateChannel("[::1]:" + std::to_string(server_->port()), grpc::InsecureChannelCredentials());
+  grpc::ClientContext context;
+  inference::ServerLiveResponse live;
+  EXPECT_TRUE(inference::GRPCInferenceService::NewStub(channel)->ServerLive(&context, {}, &live).ok());
+}
+
+class GrpcTlsTest : public GrpcLifeTest {
+ protected:
+  GrpcTlsTest() {
+    const std::string script =
+        "cd '" + folder_.path() +
+        "' && exec 2>/dev/null && new='openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes' "
+        "&& "
+        "$new -x509 -days 2 -subj /CN=ca -keyout ca.key -out ca.pem && for who in server client; do "
+        "$new -subj /CN=$who -keyout $who.key -out $who.csr && "
+        "printf 'subjectAltName=DNS:localhost' > ext && openssl x509 -req -days 2 -in $who.csr -CA ca.pem "
+        "-CAkey ca.key -CAcreateserial -extfile ext -out $who.pem; done";
+    made_ = std::system(script.c_str()) == 0;
+  }
+  std::string Path(const std::string& name) const { return folder_.path() + "/" + name; }
+  grpc::Status Live(const std::shared_ptr<grpc::ChannelCredentials>& credentials) {
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(10));
+    inference::ServerLiveResponse live;
+    return inference::GRPCInferenceService::NewStub(NewChannel(credentials))->ServerLive(&context, {}, &live);
+  }
+
+  TempFolder folder_;
+  bool made_ = false;
+};
+
+TEST_F(GrpcTlsTest, ServesWithACertificate) {
+  ASSERT_TRUE(made_);
+  FrontEndOptions options;
+  options.tls = {.certificate = Path("server.pem"), .key = Path("server.key"), .client_ca = ""};
+  Start(options);
+  const grpc::Status status = Live(grpc::SslCredentials({folder_.Read("ca.pem"), "", ""}));
+  EXPECT_TRUE(status.ok()) << status.error_message();
+  EXPECT_FALSE(Live(grpc::InsecureChannelCredentials()).ok());
+}
+
+TEST_F(GrpcTlsTest, AsksForCertificatesOfClients) {
+  ASSERT_TRUE(made_);
+  FrontEndOptions options;
+  options.tls = {.certificate = Path("server.pem"), .key = Path("server.key"), .client_ca = Path("ca.pem")};
+  Start(options);
+  EXPECT_FALSE(Live(grpc::SslCredentials({folder_.Read("ca.pem"), "", ""})).ok());
+  std::string client;
+  service_.on_infer = [&](InferRequest request, auto done) {
+    client = request.client;
+    done(FakeService::Echo(request));
+  };
+  stub_ = inference::GRPCInferenceService::NewStub(NewChannel(grpc::SslCredentials(
+      {folder_.Read("ca.pem"), folder_.Read("client.key"), folder_.Read("client.pem")})));
+  const grpc::Status status = Infer(Request()).first;
+  EXPECT_TRUE(status.ok()) << status.error_message();
+  EXPECT_EQ(client, "client");
+}
+
+TEST_F(GrpcTlsTest, FilesThatDoNotLoadAreNamed) {
+  ASSERT_TRUE(made_);
+  const Access access("");
+  const auto expect = [&](const TlsOptions& tls, const std::string& text) {
+    FrontEndOptions options;
+    options.tls = tls;
+    try {
+      NewGrpcServer(options, service_, access);
+      ADD_FAILURE() << text;
+    } catch (const Error& error) {
+      EXPECT_NE(std::string(error.what()).find(text), std::string::npos) << error.what();
+    }
+  };
+  expect({.certificate = Path("none.pem"), .key = Path("server.key"), .client_ca = ""}, "none.pem");
+  expect({.certificate = Path("server.pem"), .key = Path("client.key"), .client_ca = ""}, "client.key");
+  expect({.certificate = Path("server.pem"), .key = Path("server.key"), .client_ca = Path("server.key")},
+         "server.key");
+  expect({.certificate = Path("server.pem"), .key = "", .client_ca = ""}, "key");
+}
+
+}  // namespace
+}  // namespace sluice::serve
