@@ -1,8 +1,10 @@
 #!/usr/bin/python3
-"""How long `sluice convert` takes for a Darknet network, against copying its weights file, and how much memory.
+"""How long `sluice convert` takes for a Darknet network or its model, against copying the file, and how much memory.
 
     bench/convert_bench.py                                      # YOLOv3 of Debian's package `darknet`: 248 MB
     bench/convert_bench.py --cfg yolov3-tiny.cfg --turns 9 --json convert.json
+    bench/convert_bench.py --optimize                           # convert --optimize of the model, BatchNormalization kept
+    bench/convert_bench.py --optimize --no-check                # without the run of both on made-up inputs
 
 The weights are seeded random numbers of the size that the network takes. Conversion and copy take turns in the same
 folder; each ratio is taken between neighbouring turns, the median is printed. Needs python3-numpy and a build of
@@ -78,24 +80,34 @@ def main():
     parser.add_argument("--turns", type=int, default=7)
     parser.add_argument("--folder", type=pathlib.Path, help="where the files go for the time of the run")
     parser.add_argument("--json", type=pathlib.Path)
+    parser.add_argument("--optimize", action="store_true", help="ONNX to ONNX instead of Darknet to ONNX")
+    parser.add_argument("--no-check", action="store_true", help="with --optimize: the result is not run beside the original")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=args.folder) as temporary:
         folder = pathlib.Path(temporary)
         weights, copy, model = folder / "net.weights", folder / "copy.weights", folder / "net.onnx"
         write_weights(weights, count_floats(args.cfg))
+        command = [str(args.sluice), "convert", str(args.cfg), str(weights), "-o", str(model)]
+        if args.optimize:
+            plain = folder / "plain.onnx"
+            timed([*command[:-1], str(plain), "--no-fold"])
+            weights.unlink()
+            weights = plain
+            command = [str(args.sluice), "convert", str(plain), "-o", str(model), "--optimize"]
+            command += ["--no-check"] if args.no_check else []
         size = weights.stat().st_size
         rows = []
         for _ in range(args.turns):
             for old in (copy, model):
                 old.unlink(missing_ok=True)
             copied, copied_cpu, _ = timed([shutil.which("cp"), str(weights), str(copy)])
-            converted, converted_cpu, peak = timed([str(args.sluice), "convert", str(args.cfg), str(weights), "-o", str(model)])
+            converted, converted_cpu, peak = timed(command)
             rows.append({"copy_s": copied, "convert_s": converted, "copy_cpu_s": copied_cpu,
                          "convert_cpu_s": converted_cpu, "peak_bytes": peak})
     ratio = statistics.median(row["convert_s"] / row["copy_s"] for row in rows)
     cpu_ratio = statistics.median(row["convert_cpu_s"] / max(row["copy_cpu_s"], 1e-3) for row in rows)
     peak = max(row["peak_bytes"] for row in rows)
-    print(f"{args.cfg.name}: weights {size / 1e6:.0f} MB, copied in "
+    print(f"{args.cfg.name}: {'model' if args.optimize else 'weights'} {size / 1e6:.0f} MB, copied in "
           f"{statistics.median(row['copy_s'] for row in rows):.3f} s, converted in "
           f"{statistics.median(row['convert_s'] for row in rows):.3f} s")
     print(f"conversion takes {ratio:.2f} times as long as the copy (aim: under {LONGEST_TIMES_COPY}; {cpu_ratio:.2f} "

@@ -9,6 +9,7 @@
 #include "graph/infer.h"
 #include "graph/operator.h"
 #include "graph/verify.h"
+#include "kernels/evaluate.h"
 #include "runtime/cache_budget.h"
 #include "runtime/cpu_quota.h"
 #include "runtime/executable.h"
@@ -58,12 +59,61 @@ bool IsRandom(const Graph& graph) {
   return false;
 }
 
+bool HasNestedGraphs(const Graph& graph) {
+  for (NodeId id : graph.TopologicalOrder()) {
+    for (const auto& [name, attribute] : graph.node(id).attrs.all()) {
+      if (std::holds_alternative<std::shared_ptr<Graph>>(attribute)) return true;
+    }
+  }
+  return false;
+}
+
+// Node after node: packed weights live as long as their node runs, values until their last use, so that
+// memory for the weights is needed once.
+std::vector<Value> RunNodes(Graph& graph, const std::vector<Value>& inputs) {
+  const std::vector<NodeId> order = graph.TopologicalOrder();
+  std::vector<size_t> uses(graph.num_values());
+  for (NodeId id : order) {
+    for (ValueId value : graph.node(id).inputs) {
+      if (value != ValueId::kNone) ++uses[static_cast<size_t>(value)];
+    }
+  }
+  for (ValueId value : graph.outputs) ++uses[static_cast<size_t>(value)];
+  std::vector<Value> values(graph.num_values());
+  for (size_t i = 0; i < inputs.size(); ++i) values[static_cast<size_t>(graph.inputs[i])] = inputs[i];
+  const auto take = [&](ValueId id) -> Value {
+    if (id == ValueId::kNone) return {};
+    const auto place = static_cast<size_t>(id);
+    const bool last = --uses[place] == 0;
+    if (Tensor& constant = graph.value(id).constant; !constant.empty())
+      return last ? std::move(constant) : constant;
+    return last ? std::move(values[place]) : values[place];
+  };
+  for (NodeId id : order) {
+    const Node& node = graph.node(id);
+    std::vector<Value> given;
+    for (ValueId input : node.inputs) given.push_back(take(input));
+    std::vector<Value> results = Evaluate(node, given);
+    for (size_t i = 0; i < node.outputs.size(); ++i) {
+      if (node.outputs[i] == ValueId::kNone || uses[static_cast<size_t>(node.outputs[i])] == 0) continue;
+      values[static_cast<size_t>(node.outputs[i])] = std::move(results[i]);
+    }
+  }
+  std::vector<Value> results;
+  for (ValueId output : graph.outputs) results.push_back(take(output).Owned());
+  return results;
+}
+
 std::vector<Value> RunAsWritten(std::unique_ptr<Graph> graph, const std::vector<Value>& inputs) {
   graph->Compact();
   std::vector<Value> results;
   const auto pool = ThreadPool::Get(AvailableCpus());
-  const auto budget = std::make_shared<CacheBudget>(1, 0);
-  pool->Run([&] { results = Executable(std::move(graph), budget, false).Run(inputs); });
+  if (HasNestedGraphs(*graph)) {
+    const auto budget = std::make_shared<CacheBudget>(1, 0);
+    pool->Run([&] { results = Executable(std::move(graph), budget, false).Run(inputs); });
+  } else {
+    pool->Run([&] { results = RunNodes(*graph, inputs); });
+  }
   return results;
 }
 

@@ -226,6 +226,13 @@ void RatioDown(Crossing& c) {
   if (const auto ratio = c.numbers(1)) c.attrs().Set("ratio", static_cast<float>(ratio->front()));
   c.attrs().Erase("seed");
   c.DropInputs(1);
+  if (!c.UsesOutput(1)) return;
+  // What the mask is where nothing is dropped, older versions leave open: all true, whatever x holds.
+  c.ChangeOutput(1, [&](ValueId) {
+    const ValueId some = c.build().Op("Cast", {c.in(0)}, {{"to", static_cast<int64_t>(DataType::kBool)}});
+    return c.build().Op("Or", {some, c.build().Op("Not", {some})});
+  });
+  c.DropOutputs(1);
 }
 
 void TransformAxisUp(Crossing& c) {

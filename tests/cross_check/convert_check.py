@@ -3,6 +3,7 @@
 same seeded inputs; where python3-onnx knows the opset, its checker and shape inference must take the result too.
 
     tests/cross_check/convert_check.py model.onnx folder/                       # several conversions of each
+    tests/cross_check/convert_check.py --sample 150 /usr/share/libonnx-testdata/data
     tests/cross_check/convert_check.py --options "--opset 9 --strip" model.onnx # one
 
 Exit status: 0 where all agree, 1 otherwise, 77 where npm or node is missing. Needs what cross_check.py needs.
@@ -43,6 +44,18 @@ def close(got, want, rounded):
     return None if error <= limit else f"differs by {error:.2g} of the largest"
 
 
+def inputs_for(file, model, seed):
+    """Those of the model's own test case where there are some, random ones otherwise."""
+    constants = {tensor.name for tensor in model.graph.initializer}
+    names = [value.name for value in model.graph.input if value.name not in constants]
+    cases = file.parent / "test_data_set_0"
+    if all((cases / f"input_{i}.pb").exists() for i in range(len(names))) and names:
+        tensors = [onnx.load_tensor(str(cases / f"input_{i}.pb")) for i in range(len(names))]
+        if all(tensor.data_type for tensor in tensors):
+            return {name: onnx.numpy_helper.to_array(tensor) for name, tensor in zip(names, tensors)}
+    return cross_check.random_inputs(model, np.random.default_rng(seed))
+
+
 def check_proto(path):
     """Why onnx itself refuses the model."""
     model = onnx.load(str(path))
@@ -63,6 +76,7 @@ def main():
     parser.add_argument("models", nargs="+", type=pathlib.Path)
     parser.add_argument("--options", action="append", help="of `sluice convert`, in one argument; repeatable")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--sample", type=int, help="that many of the models, drawn by the seed, with two options each")
     parser.add_argument("--verbose", action="store_true", help="says why conversions are refused")
     parser.add_argument("--sluice", type=pathlib.Path, default=ort.ROOT / "build/release/tools/sluice")
     parser.add_argument("--work", type=pathlib.Path, default=ort.ROOT / "build/convert_check")
@@ -79,18 +93,24 @@ def main():
         files += sorted(path.rglob("*.onnx")) if path.is_dir() else [path]
     if not files:
         sys.exit(ort.SKIPPED)
+    generator = np.random.default_rng(args.seed)
+    if args.sample and args.sample < len(files):
+        files = sorted(generator.choice(files, args.sample, replace=False))
     counts = {"agree": 0, "differ": 0, "refused": 0, "not run": 0}
     for file in files:
         model = onnx.load(str(file))
         try:
-            inputs = cross_check.random_inputs(model, np.random.default_rng(args.seed))
+            inputs = inputs_for(file, model, args.seed)
             want = runtime.run(file.resolve(), inputs, args.work)
         except (RuntimeError, KeyError, AttributeError, TypeError, OSError, ValueError) as error:
             counts["not run"] += 1
             if args.verbose:
                 print(f"not run {file}: {str(error)[:200]}")
             continue
-        for options in args.options or OPTIONS:
+        options_list = args.options or OPTIONS
+        if args.sample:
+            options_list = generator.choice(options_list, min(2, len(options_list)), replace=False)
+        for options in options_list:
             result = args.work / "converted.onnx"
             done = subprocess.run([str(args.sluice), "convert", str(file), "-o", str(result), *options.split()],
                                   capture_output=True, text=True)

@@ -78,6 +78,12 @@ TEST(ConvertOpset, ChangesPassOverSeveralVersions) {
   ExpectConverted(Model(13, "y = ReduceSum(x, [-1])"), Model(9, "y = ReduceSum(x) {axes: [3]}"));
 }
 
+TEST(ConvertOpset, MasksThatOlderVersionsLeaveOpen) {
+  ExpectConverted(Model(12, "d, m = Dropout(x, 0.3)\n c = Cast(m) {to: 1}\n y = Add(d, c)"),
+                  Model(11, "d = Dropout(x) {ratio: 0.3}\n b = Cast(x) {to: 9}\n n = Not(b)\n m = Or(b, n)\n"
+                            "c = Cast(m) {to: 1}\n y = Add(d, c)"));
+}
+
 TEST(ConvertOpset, PartsOfASplitAreCountedFrom18On) {
   ExpectBothWays(Model(13, "y, b = Split(x) {axis: 3}"),
                  Model(18, "y, b = Split(x) {axis: 3, num_outputs: 2}"));
