@@ -110,7 +110,7 @@ TEST(Pictures, OfAllSizesShareBatches) {
   // One worker: it decodes what came while it was busy, and only then has a batch to run.
   Scheduler scheduler({.threads = 1}, recorder);
   Mailbox mailbox, other;
-  InferRequest blocker = CountingRequest(int64_t{1} << 40);
+  InferRequest blocker = CountingRequest(kLong);
   const auto release = blocker.cancelled;
   scheduler.Submit(busy, std::move(blocker), other.Slot(0));
   for (int i = 0; i < 4; ++i)

@@ -1,6 +1,5 @@
 #include "tools/serve/scheduler.h"
 
-#include <algorithm>
 #include <atomic>
 #include <random>
 
@@ -11,40 +10,6 @@ namespace sluice::serve::test {
 namespace {
 
 using namespace std::chrono_literals;
-
-constexpr int64_t kLong = int64_t{1} << 40;  // steps; never ends on its own
-
-const Tensor& OutputOf(const Service::Answer& answer, const std::string& name) {
-  const InferResponse& response = std::get<InferResponse>(answer);
-  const auto found = std::find_if(response.outputs.begin(), response.outputs.end(),
-                                  [&](const auto& output) { return output.first == name; });
-  if (found == response.outputs.end()) throw std::runtime_error("no output " + name);
-  return found->second;
-}
-
-// A worker that is kept busy until the end of its scope.
-class Blocker {
- public:
-  Blocker(Scheduler& scheduler, int workers = 1) : workers_(workers) {
-    for (int i = 0; i < workers; ++i) {
-      InferRequest request = CountingRequest(kLong);
-      request.cancelled = cancelled_;
-      scheduler.Submit(model_, std::move(request), mailbox_.Slot(i));
-    }
-    std::this_thread::sleep_for(30ms);
-  }
-  ~Blocker() { Release(); }
-  void Release() {
-    cancelled_->store(true);
-    mailbox_.Wait(static_cast<size_t>(workers_));
-  }
-
- private:
-  const int workers_;
-  std::shared_ptr<const Model> model_ = Serve(CountingModel(), "blocker");
-  std::shared_ptr<std::atomic<bool>> cancelled_ = std::make_shared<std::atomic<bool>>(false);
-  Mailbox mailbox_;
-};
 
 TEST(Scheduler, AnswersOneRequest) {
   Recorder recorder;
@@ -131,162 +96,163 @@ TEST(Scheduler, RequestsForOtherOutputsDoNotMix) {
   }
 }
 
-TEST(Scheduler, FullQueuesRefuseAtOnce) {
+// Draws requests of all kinds from several threads: each is answered once, with the bits of its own run, and
+// the statistics know of each.
+TEST(Scheduler, AnswersEachOfManyRandomRequestsOnce) {
+  const auto linear =
+      Serve(LinearModel(), "linear", {.max_batch_size = 6, .max_delay_us = 300, .max_queue = 60});
+  const auto counting = Serve(CountingModel(), "counting", {.max_queue = 10});
+  constexpr int kThreads = 4, kEach = 400;
+  const unsigned seed = std::random_device()();
+  SCOPED_TRACE("seed " + std::to_string(seed));
+  Recorder recorder;
+  std::atomic<int> answered{0}, good{0}, invalid{0}, overloaded{0}, late{0}, cancelled{0}, wrong{0};
+  {
+    Scheduler scheduler({}, recorder);
+    std::vector<std::jthread> threads;
+    for (int t = 0; t < kThreads; ++t) {
+      threads.emplace_back([&, t] {
+        std::mt19937 random(seed + static_cast<unsigned>(t));
+        for (int i = 0; i < kEach; ++i) {
+          const bool slow = random() % 8 == 0;
+          InferRequest request = slow ? CountingRequest(random() % 3000)
+                                      : LinearRequest(1 + random() % 3, static_cast<float>(random() % 100));
+          const float first = request.inputs.back().tensor.values<float>()[0];
+          if (!slow && random() % 3 == 0) request.outputs = {"z"};
+          if (random() % 20 == 0) request.inputs[0].name = "none";
+          if (random() % 10 == 0) request.parameters["timeout"] = static_cast<int64_t>(1 + random() % 3000);
+          if (random() % 5 == 0) request.parameters["priority"] = static_cast<int64_t>(random() % 5);
+          const auto flag = request.cancelled;
+          const auto calls = std::make_shared<std::atomic<int>>(0);
+          scheduler.Submit(slow ? counting : linear, std::move(request),
+                           [&, slow, first, calls](Service::Answer answer) {
+                             ++answered;
+                             if (++*calls != 1) ++wrong;
+                             if (const auto reason = ReasonOf(answer)) {
+                               switch (*reason) {
+                                 case Reason::kInvalid:
+                                   ++invalid;
+                                   break;
+                                 case Reason::kOverloaded:
+                                   ++overloaded;
+                                   break;
+                                 case Reason::kTimeout:
+                                   ++late;
+                                   break;
+                                 case Reason::kCancelled:
+                                   ++cancelled;
+                                   break;
+                                 default:
+                                   ++wrong;
+                               }
+                               return;
+                             }
+                             ++good;
+                             if (!slow && OutputOf(answer, "z").values<float>()[0] != -first) ++wrong;
+                           });
+          if (random() % 15 == 0) *flag = true;
+          if (random() % 4 == 0) std::this_thread::sleep_for(std::chrono::microseconds(random() % 500));
+        }
+      });
+    }
+    threads.clear();
+    EXPECT_TRUE(scheduler.Drain(Clock::now() + 60s));
+    EXPECT_EQ(answered, kThreads * kEach);
+  }
+  EXPECT_EQ(answered, kThreads * kEach);
+  EXPECT_EQ(wrong, 0);
+  EXPECT_GT(good, 0);
+  EXPECT_GT(invalid, 0);
+  uint64_t succeeded = 0, failed = 0;
+  for (const ModelStatistics& statistics : recorder.Statistics("", "")) {
+    succeeded += statistics.success.count;
+    failed += statistics.fail.count;
+    uint64_t executions = 0, inferences = 0;
+    for (const BatchStatistics& batch : statistics.batches) {
+      executions += batch.compute_infer.count;
+      inferences += batch.compute_infer.count * batch.batch_size;
+    }
+    EXPECT_EQ(executions, statistics.execution_count);
+    EXPECT_EQ(inferences, statistics.inference_count);
+  }
+  EXPECT_EQ(succeeded, static_cast<uint64_t>(good));
+  EXPECT_EQ(failed, static_cast<uint64_t>(invalid + overloaded + late + cancelled));
+  EXPECT_NE(
+      recorder.Text().find("sluice_inference_pending_request_count{model=\"linear\",version=\"1\"} 0\n"),
+      std::string::npos);
+}
+
+// Two rows come out for each that goes in, so that a batch cannot be taken apart.
+TEST(Scheduler, ModelsThatCannotBatchRunRequestsAlone) {
+  ModelProto proto = EmptyModel();
+  GraphProto* graph = proto.mutable_graph();
+  SetOpenType(graph->add_input(), "x", {-1, 4});
+  SetOpenType(graph->add_output(), "y", {-1, 4});
+  NodeProto* concat = AddNode(graph, "Concat", {"x", "x"}, {"twice"});
+  auto* axis = concat->add_attribute();
+  axis->set_name("axis");
+  axis->set_type(sluice_onnx::AttributeProto::INT);
+  axis->set_i(0);
+  AddNode(graph, "Neg", {"twice"}, {"y"});
+  const auto model = Serve(proto, "twice", {.max_batch_size = 4});
   Recorder recorder;
   Scheduler scheduler({.threads = 1}, recorder);
-  const auto model = Serve(LinearModel(), "linear", {.max_queue = 3});
   Mailbox mailbox;
   {
     Blocker blocker(scheduler);
-    for (int i = 0; i < 5; ++i) scheduler.Submit(model, LinearRequest(1, 0), mailbox.Slot(i));
-    const auto refused = mailbox.Wait(2);
-    ASSERT_EQ(refused.size(), 2u);
-    for (const Mailbox::Letter& letter : refused) {
-      EXPECT_GE(letter.number, 3);
-      ASSERT_EQ(ReasonOf(letter.answer), Reason::kOverloaded);
-      EXPECT_GE(std::get<ServeError>(letter.answer).retry_after_s(), 1);
-    }
+    for (int i = 0; i < 4; ++i)
+      scheduler.Submit(model, LinearRequest(1, static_cast<float>(i)), mailbox.Slot(i));
   }
-  EXPECT_EQ(mailbox.Wait(5).size(), 5u);
+  for (const Mailbox::Letter& letter : mailbox.Wait(4)) {
+    ASSERT_FALSE(ReasonOf(letter.answer)) << TextOf(letter.answer);
+    const Tensor& y = OutputOf(letter.answer, "y");
+    EXPECT_EQ(y.shape(), (Shape{2, 4}));
+    EXPECT_EQ(y.values<float>()[0], -static_cast<float>(letter.number) - 0.25f);
+  }
 }
 
-TEST(Scheduler, WaitingRequestsHoldBoundedMemory) {
-  Recorder recorder;
-  Scheduler scheduler({.threads = 1, .max_queue_bytes = 1000}, recorder);
-  const auto linear = Serve(LinearModel(), "linear"), other = Serve(LinearModel(), "other");
-  Mailbox mailbox;
-  Blocker blocker(scheduler);
-  for (int i = 0; i < 4; ++i)
-    scheduler.Submit(linear, LinearRequest(10, 0), mailbox.Slot(i));  // 160 bytes each
-  const auto letters = mailbox.Wait(1);
-  ASSERT_EQ(letters.size(), 1u);
-  EXPECT_EQ(letters[0].number, 3);
-  EXPECT_EQ(ReasonOf(letters[0].answer), Reason::kOverloaded);
-  // The half that one model cannot take is there for another.
-  scheduler.Submit(other, LinearRequest(10, 0), mailbox.Slot(4));
-  std::this_thread::sleep_for(20ms);
-  EXPECT_EQ(mailbox.size(), 1u);
-  blocker.Release();
-  EXPECT_EQ(mailbox.Wait(5).size(), 5u);
-}
-
-TEST(Scheduler, HigherPrioritiesOvertake) {
+// A request that the model refuses takes no other with it.
+TEST(Scheduler, OneBadRequestFailsAlone) {
+  ModelProto proto = EmptyModel();
+  GraphProto* graph = proto.mutable_graph();
+  SetOpenType(graph->add_input(), "i", {-1, 1}, TensorProto::INT64);
+  SetOpenType(graph->add_output(), "y", {-1, 1});
+  AddFloats(graph, "table", {3}, {10, 20, 30});
+  AddNode(graph, "Gather", {"table", "i"}, {"y"});
+  const auto model = Serve(proto, "table", {.max_batch_size = 4});
   Recorder recorder;
   Scheduler scheduler({.threads = 1}, recorder);
-  const auto model = Serve(LinearModel(), "linear", {.default_priority = -1});
   Mailbox mailbox;
   {
     Blocker blocker(scheduler);
-    for (int i = 0; i < 6; ++i) {
-      InferRequest request = LinearRequest(1, 0);
-      if (i >= 2) request.parameters["priority"] = int64_t{i / 2};
-      scheduler.Submit(model, std::move(request), mailbox.Slot(i));
+    for (const int64_t index : {0, 1, 7, 2}) {
+      InferRequest request;
+      request.inputs.push_back(
+          {.name = "i", .tensor = Tensor::From<int64_t>({1, 1}, std::span(&index, 1)), .parameters = {}});
+      scheduler.Submit(model, std::move(request), mailbox.Slot(static_cast<int>(index)));
     }
   }
-  std::vector<int> order;
-  for (const Mailbox::Letter& letter : mailbox.Wait(6)) order.push_back(letter.number);
-  EXPECT_EQ(order, (std::vector<int>{4, 5, 2, 3, 0, 1}));
-}
-
-TEST(Scheduler, DeadlinesDropWaitingRequestsInTime) {
-  Recorder recorder;
-  Scheduler scheduler({.threads = 1}, recorder);
-  const auto model = Serve(LinearModel(), "linear");
-  Mailbox mailbox;
-  Blocker blocker(scheduler);
-  const Clock::time_point begin = Clock::now();
-  InferRequest by_protocol = LinearRequest(1, 0), by_parameter = LinearRequest(1, 0);
-  by_protocol.deadline = begin + 40ms;
-  by_parameter.parameters["timeout"] = uint64_t{40'000};
-  scheduler.Submit(model, std::move(by_protocol), mailbox.Slot(0));
-  scheduler.Submit(model, std::move(by_parameter), mailbox.Slot(1));
-  const auto letters = mailbox.Wait(2);
-  ASSERT_EQ(letters.size(), 2u);
-  for (const Mailbox::Letter& letter : letters) {
-    EXPECT_EQ(ReasonOf(letter.answer), Reason::kTimeout);
-    EXPECT_GE(letter.at - begin, 35ms);
-    EXPECT_LT(letter.at - begin, 2s);
+  for (const Mailbox::Letter& letter : mailbox.Wait(4)) {
+    if (letter.number == 7) {
+      EXPECT_EQ(ReasonOf(letter.answer), Reason::kInvalid) << TextOf(letter.answer);
+    } else {
+      ASSERT_FALSE(ReasonOf(letter.answer)) << TextOf(letter.answer);
+      EXPECT_EQ(OutputOf(letter.answer, "y").values<float>()[0],
+                10.0f * static_cast<float>(letter.number + 1));
+    }
   }
 }
 
-TEST(Scheduler, DeadlinesAndCancellationEndRuns) {
-  Recorder recorder;
-  Scheduler scheduler({.threads = 2}, recorder);
-  const auto model = Serve(CountingModel(), "counting", {.default_timeout_us = 50'000});
-  InferRequest cancelled = CountingRequest(kLong);
-  cancelled.parameters["timeout"] = int64_t{3'600'000'000};
-  const auto flag = cancelled.cancelled;
-  Mailbox mailbox;
-  scheduler.Submit(model, std::move(cancelled), mailbox.Slot(1));
-  EXPECT_EQ(ReasonOf(RunOne(scheduler, model, CountingRequest(kLong))), Reason::kTimeout);
-  EXPECT_EQ(mailbox.size(), 0u);
-  *flag = true;
-  const auto letters = mailbox.Wait(1);
-  ASSERT_EQ(letters.size(), 1u);
-  EXPECT_EQ(ReasonOf(letters[0].answer), Reason::kCancelled);
-  // The workers are free again.
-  EXPECT_TRUE(scheduler.Drain(Clock::now() + 5s));
-  const Service::Answer after = RunOne(scheduler, model, CountingRequest(5));
-  EXPECT_EQ(OutputOf(after, "y").values<float>()[1], 15);
-}
-
-TEST(Scheduler, TheModelsLimitOnTimeoutsHolds) {
+TEST(Scheduler, ShowsTheStepsOfARun) {
   Recorder recorder;
   Scheduler scheduler({}, recorder);
-  const auto model = Serve(CountingModel(), "counting", {.max_timeout_us = 30'000});
-  InferRequest request = CountingRequest(kLong);
-  request.parameters["timeout"] = int64_t{3'600'000'000};
-  EXPECT_EQ(ReasonOf(RunOne(scheduler, model, std::move(request))), Reason::kTimeout);
-  EXPECT_EQ(ReasonOf(RunOne(scheduler, model, CountingRequest(kLong))), Reason::kTimeout);
-}
-
-// A model with far more requests than it can run leaves another its share of the workers.
-TEST(Scheduler, OverloadOfOneModelLeavesOthersTheirShare) {
-  Recorder recorder;
-  Scheduler scheduler({.threads = 1}, recorder);
-  const auto loud = Serve(CountingModel(), "loud", {.max_queue = 10'000});
-  const auto quiet = Serve(CountingModel(), "quiet");
-  Mailbox loud_mail, quiet_mail;
-  constexpr int kLoud = 300, kQuiet = 10;
-  {
-    Blocker blocker(scheduler);
-    for (int i = 0; i < kLoud; ++i) scheduler.Submit(loud, CountingRequest(1000), loud_mail.Slot(i));
-    for (int i = 0; i < kQuiet; ++i) scheduler.Submit(quiet, CountingRequest(1000), quiet_mail.Slot(i));
-  }
-  quiet_mail.Wait(kQuiet);
-  // Ten of each, and a few for what is not known of the models at first.
-  EXPECT_LT(loud_mail.size(), 40u);
-  EXPECT_EQ(loud_mail.Wait(kLoud).size(), static_cast<size_t>(kLoud));
-}
-
-TEST(Scheduler, EndsWhileBusy) {
-  Recorder recorder;
-  Mailbox mailbox;
-  const auto model = Serve(CountingModel(), "counting");
-  {
-    Scheduler scheduler({.threads = 1}, recorder);
-    for (int i = 0; i < 20; ++i) scheduler.Submit(model, CountingRequest(20'000), mailbox.Slot(i));
-    std::this_thread::sleep_for(10ms);
-  }
-  const auto letters = mailbox.Wait(20);
-  ASSERT_EQ(letters.size(), 20u);
-  int unavailable = 0;
-  for (const Mailbox::Letter& letter : letters)
-    unavailable += ReasonOf(letter.answer) == Reason::kUnavailable;
-  EXPECT_GE(unavailable, 1);
-  EXPECT_LT(unavailable, 20);
-}
-
-TEST(Scheduler, DrainWaitsForWhatIsThere) {
-  Recorder recorder;
-  Scheduler scheduler({.threads = 1}, recorder);
-  Mailbox mailbox;
-  Blocker blocker(scheduler);
-  scheduler.Submit(Serve(LinearModel(), "linear"), LinearRequest(1, 0), mailbox.Slot(0));
-  EXPECT_FALSE(scheduler.Drain(Clock::now() + 20ms));
-  blocker.Release();
-  EXPECT_TRUE(scheduler.Drain(Clock::now() + 10s));
-  EXPECT_EQ(mailbox.size(), 1u);
+  InferRequest request = LinearRequest(1, 0);
+  request.parameters["profile"] = true;
+  const Service::Answer answer = RunOne(scheduler, Serve(LinearModel(), "linear"), std::move(request));
+  ASSERT_FALSE(ReasonOf(answer)) << TextOf(answer);
+  const auto& profile = std::get<InferResponse>(answer).profile;
+  ASSERT_GE(profile.size(), 2u);
+  for (const StepProfile& step : profile) EXPECT_EQ(step.calls, 1) << step.op;
 }
 
 }  // namespace

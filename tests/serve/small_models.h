@@ -1,5 +1,7 @@
 #pragma once
 
+#include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <functional>
@@ -170,5 +172,39 @@ inline std::string TextOf(const Service::Answer& answer) {
   const auto* error = std::get_if<ServeError>(&answer);
   return error == nullptr ? "" : error->what();
 }
+
+inline constexpr int64_t kLong = int64_t{1} << 40;  // steps; never ends on its own
+
+inline const Tensor& OutputOf(const Service::Answer& answer, const std::string& name) {
+  const InferResponse& response = std::get<InferResponse>(answer);
+  const auto found = std::find_if(response.outputs.begin(), response.outputs.end(),
+                                  [&](const auto& output) { return output.first == name; });
+  if (found == response.outputs.end()) throw std::runtime_error("no output " + name);
+  return found->second;
+}
+
+// A worker that is kept busy until the end of its scope.
+class Blocker {
+ public:
+  Blocker(Scheduler& scheduler, int workers = 1) : workers_(workers) {
+    for (int i = 0; i < workers; ++i) {
+      InferRequest request = CountingRequest(kLong);
+      request.cancelled = cancelled_;
+      scheduler.Submit(model_, std::move(request), mailbox_.Slot(i));
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(30));
+  }
+  ~Blocker() { Release(); }
+  void Release() {
+    cancelled_->store(true);
+    mailbox_.Wait(static_cast<size_t>(workers_));
+  }
+
+ private:
+  const int workers_;
+  std::shared_ptr<const Model> model_ = Serve(CountingModel(), "blocker");
+  std::shared_ptr<std::atomic<bool>> cancelled_ = std::make_shared<std::atomic<bool>>(false);
+  Mailbox mailbox_;
+};
 
 }  // namespace sluice::serve::test
