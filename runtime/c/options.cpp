@@ -82,6 +82,10 @@ sluice_status sluice_options_set_tuning_file(sluice_options* options, const char
   return Set(options, [&](SessionOptions& o) { o.tuning_file = path == nullptr ? "" : path; });
 }
 
+sluice_status sluice_options_set_copy_files(sluice_options* options, int32_t enabled) {
+  return Set(options, [&](SessionOptions& o) { o.copy_files = Flag(enabled, "enabled"); });
+}
+
 sluice_status sluice_options_set_profile(sluice_options* options, int32_t enabled) {
   return Set(options, [&](SessionOptions& o) { o.profile = Flag(enabled, "enabled"); });
 }

@@ -331,6 +331,7 @@ static void TestOptions(void) {
   CheckError(sluice_options_set_input_shape(options, "x", NULL, 2), SLUICE_INVALID_ARGUMENT, "shape is NULL");
   CheckError(sluice_options_set_allocator(options, &allocator), SLUICE_INVALID_ARGUMENT, "must be set");
   CHECK(sluice_options_set_threads(options, 2) == SLUICE_OK);
+  CHECK(sluice_options_set_copy_files(options, 1) == SLUICE_OK);
   CHECK(sluice_options_set_profile(options, 1) == SLUICE_OK);
   CHECK(sluice_options_set_input_shape(options, "x", shape, 2) == SLUICE_OK);
   CHECK(sluice_options_set_log(options, Log, &logged) == SLUICE_OK);

@@ -4,8 +4,8 @@
  * wrong, in one line. No C++ exception leaves the library. After an error outputs by pointer are as they were,
  * unless said otherwise.
  *
- * Threads. Functions may be called from any thread. A const session may be used by any number of threads at once;
- * options, runs and cancels say at each function what may happen at once.
+ * Threads. Functions may be called from any thread. A const session may be used by any number of threads at once; what
+ * else may happen at once is said at each type.
  *
  * Ownership. What a function called sluice_*_create or sluice_session_load* gives belongs to the caller, who gives it
  * back by the sluice_*_release of its type; NULL may be released. Strings and arrays that a function returns belong
@@ -164,6 +164,9 @@ sluice_status sluice_options_set_input_shape(sluice_options* options, const char
 sluice_status sluice_options_set_cache(sluice_options* options, int32_t max_plans, int64_t max_bytes);
 /* Measure kernels and remember the fastest in this file. NULL or "": do not (the default). */
 sluice_status sluice_options_set_tuning_file(sluice_options* options, const char* path);
+/* 1: read model files into memory instead of mapping them, so that they may be overwritten while the session is in use.
+ * Default 0. */
+sluice_status sluice_options_set_copy_files(sluice_options* options, int32_t enabled);
 /* 1: collect the time of every step for sluice_session_profile. Default 0. */
 sluice_status sluice_options_set_profile(sluice_options* options, int32_t enabled);
 
