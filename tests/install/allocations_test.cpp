@@ -1,9 +1,8 @@
 // Counts what steady runs into the caller's memory allocate: allocations_test FOLDER [--print]
 // All of malloc's kin is replaced in the whole process. glibc only.
+#include <execinfo.h>
 #include <sluice/session.h>
 #include <sluice/sluice.h>
-
-#include <execinfo.h>
 
 #include <atomic>
 #include <cerrno>
@@ -40,7 +39,8 @@ void FindOneDnn() {
   }
 }
 
-// Counts an allocation, apart where oneDNN is among the callers: its primitives keep their arguments in a map.
+// Counts an allocation, apart where oneDNN is among the callers: its primitives keep their arguments in a
+// map.
 void Count() {
   if (!counting.load(std::memory_order_relaxed)) return;
   static thread_local bool inside = false;
@@ -94,8 +94,8 @@ struct Counts {
 
 constexpr int kRuns = 200;
 
-// What `run` allocates in kRuns calls once caches and pools are full. A thread of TBB that takes part for the first
-// time allocates its own, so a few rounds may pass until none does.
+// What `run` allocates in kRuns calls once caches and pools are full. A thread of TBB that takes part for the
+// first time allocates its own, so a few rounds may pass until none does.
 Counts Measure(const std::function<void()>& run) {
   for (int round = 0;; ++round) {
     for (int i = 0; i < kRuns; ++i) run();
@@ -141,7 +141,8 @@ void Test(const std::string& folder, const std::string& model, int threads, bool
     sluice::SessionOptions options;
     options.threads = threads;
     const sluice::Session session = sluice::Session::Load(folder + "/" + model, options);
-    std::vector<sluice::Value> inputs = {TensorFor(session.inputs()[0])}, outputs = {TensorFor(session.outputs()[0])};
+    std::vector<sluice::Value> inputs = {TensorFor(session.inputs()[0])},
+                               outputs = {TensorFor(session.outputs()[0])};
     Report(what + "C++ by position", Measure([&] { session.RunInto(inputs, outputs); }), onednn);
     const sluice::NamedValues named_inputs = {{"x", inputs[0]}};
     sluice::NamedValues named_outputs = {{"y", outputs[0]}};
@@ -155,9 +156,8 @@ void Test(const std::string& folder, const std::string& model, int threads, bool
   const sluice::Session shapes = sluice::Session::Load(folder + "/" + model);
   sluice::Tensor x = TensorFor(shapes.inputs()[0]), y = TensorFor(shapes.outputs()[0]);
   sluice_tensor input = Describe(x), output = Describe(y);
-  Report(what + "C", Measure([&] {
-           CHECK(sluice_session_run(session, &input, 1, &output, 1, nullptr) == SLUICE_OK);
-         }),
+  Report(what + "C",
+         Measure([&] { CHECK(sluice_session_run(session, &input, 1, &output, 1, nullptr) == SLUICE_OK); }),
          onednn);
   sluice_session_release(session);
   sluice_options_release(options);
@@ -176,7 +176,8 @@ int main(int argc, char** argv) {
     Test(argv[1], "dense.onnx", threads, false);
     Test(argv[1], "plain.onnx", threads, false);
     Test(argv[1], "conv.onnx", threads, false);
-    Test(argv[1], "primitives.onnx", threads, true);
+    Test(argv[1], "groups.onnx", threads, true);
+    Test(argv[1], "product.onnx", threads, true);
   }
   // Runs whose results are made for the caller are seen to allocate.
   const sluice::Session session = sluice::Session::Load(std::string(argv[1]) + "/dense.onnx");

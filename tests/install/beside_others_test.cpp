@@ -1,7 +1,7 @@
 // Beside a program's own OpenMP, TBB, protobuf, ONNX and OpenCV: beside_others_test FOLDER
 #include <omp.h>
-#include <onnx/onnx_pb.h>
 #include <onnx/checker.h>
+#include <onnx/onnx_pb.h>
 #include <onnx/shape_inference/implementation.h>
 #include <sluice/session.h>
 #include <tbb/parallel_for.h>

@@ -1,9 +1,8 @@
 /* The C ABI as a C program sees it: c_api_test FOLDER, with the models of make_models. */
 #include <pthread.h>
+#include <sluice/sluice.h>
 #include <stdint.h>
 #include <string.h>
-
-#include <sluice/sluice.h>
 
 #include "check.h"
 
@@ -17,8 +16,8 @@ static const char* Path(const char* name) {
 
 static void CheckError(sluice_status got, sluice_status want, const char* text) {
   if (got != want || strstr(sluice_last_error(), text) == NULL) {
-    fprintf(stderr, "status %s, message '%s', expected %s and '%s'\n", sluice_status_name(got), sluice_last_error(),
-            sluice_status_name(want), text);
+    fprintf(stderr, "status %s, message '%s', expected %s and '%s'\n", sluice_status_name(got),
+            sluice_last_error(), sluice_status_name(want), text);
     exit(1);
   }
 }
@@ -93,9 +92,11 @@ static void TestInfo(void) {
 static void TestLoadErrors(void) {
   sluice_session* session = (sluice_session*)&session;
   sluice_session* const before = session;
-  CheckError(sluice_session_load("/no/such/file.onnx", NULL, &session), SLUICE_INVALID_ARGUMENT, "/no/such/file.onnx");
+  CheckError(sluice_session_load("/no/such/file.onnx", NULL, &session), SLUICE_INVALID_ARGUMENT,
+             "/no/such/file.onnx");
   CheckError(sluice_session_load(NULL, NULL, &session), SLUICE_INVALID_ARGUMENT, "path is NULL");
-  CheckError(sluice_session_load_bytes("junk", 4, NULL, &session), SLUICE_INVALID_MODEL, "not a valid ONNX file");
+  CheckError(sluice_session_load_bytes("junk", 4, NULL, &session), SLUICE_INVALID_MODEL,
+             "not a valid ONNX file");
   CheckError(sluice_session_load_bytes(NULL, 4, NULL, &session), SLUICE_INVALID_ARGUMENT, "bytes is NULL");
   CheckError(sluice_session_load(Path("custom.onnx"), NULL, &session), SLUICE_UNSUPPORTED, "example.ScaleBy");
   CHECK(session == before);
@@ -146,14 +147,16 @@ static void TestRun(void) {
   output = Floats(x, 16);
   CheckError(sluice_session_run(session, &input, 1, &output, 1, NULL), SLUICE_INVALID_ARGUMENT, "overlaps");
   output = Floats(y, 16);
-  CheckError(sluice_session_run(session, &input, 1, NULL, 1, NULL), SLUICE_INVALID_ARGUMENT, "sluice_tensor is NULL");
+  CheckError(sluice_session_run(session, &input, 1, NULL, 1, NULL), SLUICE_INVALID_ARGUMENT,
+             "sluice_tensor is NULL");
   CheckError(sluice_session_run(session, &input, 1, &output, 0, NULL), SLUICE_INVALID_ARGUMENT,
              "0 outputs given, the model has 1");
-  CheckError(sluice_session_run(NULL, &input, 1, &output, 1, NULL), SLUICE_INVALID_ARGUMENT, "session is NULL");
+  CheckError(sluice_session_run(NULL, &input, 1, &output, 1, NULL), SLUICE_INVALID_ARGUMENT,
+             "session is NULL");
 
-#define BAD_INPUT(change, text)                                                                         \
-  bad = input;                                                                                          \
-  change;                                                                                               \
+#define BAD_INPUT(change, text) \
+  bad = input;                  \
+  change;                       \
   CheckError(sluice_session_run(session, &bad, 1, &output, 1, NULL), SLUICE_INVALID_ARGUMENT, text)
   BAD_INPUT(bad.type = SLUICE_INT32, "expected float, found int32");
   BAD_INPUT(bad.type = -3, "type is -3");
@@ -186,8 +189,8 @@ static void TestLargerStructures(void) {
   outputs[0].tensor.struct_size = sizeof outputs[0];
   CHECK(sluice_session_run(session, &inputs[0].tensor, 1, &outputs[0].tensor, 1, NULL) == SLUICE_OK);
   inputs[0].later = 1;
-  CheckError(sluice_session_run(session, &inputs[0].tensor, 1, &outputs[0].tensor, 1, NULL), SLUICE_UNSUPPORTED,
-             "a member is set that version 0.1.0 does not know");
+  CheckError(sluice_session_run(session, &inputs[0].tensor, 1, &outputs[0].tensor, 1, NULL),
+             SLUICE_UNSUPPORTED, "a member is set that version 0.1.0 does not know");
   sluice_session_release(session);
 }
 
@@ -225,7 +228,8 @@ static void TestOtherValues(void) {
   sluice_session_release(session);
 
   session = Load("sequence.onnx", NULL);
-  CheckError(sluice_session_run(session, &input, 1, &output, 1, NULL), SLUICE_UNSUPPORTED, "sequences and maps");
+  CheckError(sluice_session_run(session, &input, 1, &output, 1, NULL), SLUICE_UNSUPPORTED,
+             "sequences and maps");
   CHECK(output.owner == NULL);
   sluice_session_release(session);
 }
@@ -264,9 +268,11 @@ static void TestLimitsAndAsync(void) {
   CHECK(sluice_session_run(session, &input, 1, &output, 1, &options) == SLUICE_OK);
   memcpy(want, y, sizeof y);
   options.timeout_ns = 1;
-  CheckError(sluice_session_run(session, &input, 1, &output, 1, &options), SLUICE_DEADLINE_EXCEEDED, "deadline");
+  CheckError(sluice_session_run(session, &input, 1, &output, 1, &options), SLUICE_DEADLINE_EXCEEDED,
+             "deadline");
   options.timeout_ns = -1;
-  CheckError(sluice_session_run(session, &input, 1, &output, 1, &options), SLUICE_INVALID_ARGUMENT, "timeout_ns is -1");
+  CheckError(sluice_session_run(session, &input, 1, &output, 1, &options), SLUICE_INVALID_ARGUMENT,
+             "timeout_ns is -1");
   options.timeout_ns = INT64_MAX;
   CHECK(sluice_session_run(session, &input, 1, &output, 1, &options) == SLUICE_OK);
   CHECK(sluice_cancel_create(&cancel) == SLUICE_OK);
@@ -283,8 +289,8 @@ static void TestLimitsAndAsync(void) {
   CHECK(sluice_session_run_async(session, &input, 1, &output, 1, &options, OnDone, &done) == SLUICE_OK);
   Wait(&done, 2);
   CHECK(done.status == SLUICE_OK && done.message[0] == 0 && memcmp(y, want, sizeof y) == 0);
-  CheckError(sluice_session_run_async(session, &input, 1, &output, 1, NULL, NULL, NULL), SLUICE_INVALID_ARGUMENT,
-             "done is NULL");
+  CheckError(sluice_session_run_async(session, &input, 1, &output, 1, NULL, NULL, NULL),
+             SLUICE_INVALID_ARGUMENT, "done is NULL");
   /* The release waits. */
   CHECK(sluice_session_run_async(session, &input, 1, &output, 1, NULL, OnDone, &done) == SLUICE_OK);
   sluice_session_release(session);
@@ -359,7 +365,8 @@ static void TestOptions(void) {
   allocator.allocate = AllocateNothing;
   CHECK(sluice_options_set_allocator(options, &allocator) == SLUICE_OK);
   session = Load("dense.onnx", options);
-  CheckError(sluice_session_run(session, &input, 1, &output, 1, NULL), SLUICE_OUT_OF_MEMORY, "allocator has no");
+  CheckError(sluice_session_run(session, &input, 1, &output, 1, NULL), SLUICE_OUT_OF_MEMORY,
+             "allocator has no");
   sluice_session_release(session);
   sluice_options_release(options);
 }
@@ -381,7 +388,8 @@ static void* Work(void* user) {
     for (j = 0; j < 8; ++j) worker->failures += first[j] != y[j];
     /* Messages are each thread's own. */
     bad.rank = 40;
-    if (sluice_session_run(worker->session, &bad, 1, &output, 1, NULL) != SLUICE_INVALID_ARGUMENT) ++worker->failures;
+    if (sluice_session_run(worker->session, &bad, 1, &output, 1, NULL) != SLUICE_INVALID_ARGUMENT)
+      ++worker->failures;
     if (strstr(sluice_last_error(), "rank is 40") == NULL) ++worker->failures;
   }
   return NULL;

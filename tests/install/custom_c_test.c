@@ -1,14 +1,13 @@
 /* A custom operator in C: custom_c_test FOLDER */
 #include <math.h>
-#include <string.h>
-
 #include <sluice/sluice.h>
+#include <string.h>
 
 #include "check.h"
 
 /* example.ScaleBy: y = factor * x. */
-static sluice_status InferScaleBy(const sluice_node* node, const sluice_tensor* inputs, sluice_tensor* outputs,
-                                  void* user) {
+static sluice_status InferScaleBy(const sluice_node* node, const sluice_tensor* inputs,
+                                  sluice_tensor* outputs, void* user) {
   (void)user;
   if (sluice_node_num_inputs(node) != 1 || inputs[0].type != SLUICE_FLOAT) {
     sluice_set_last_error("expected one input of type float");
@@ -20,8 +19,8 @@ static sluice_status InferScaleBy(const sluice_node* node, const sluice_tensor* 
   return SLUICE_OK;
 }
 
-static sluice_status ComputeScaleBy(const sluice_node* node, const sluice_tensor* inputs, const sluice_tensor* outputs,
-                                    void* user) {
+static sluice_status ComputeScaleBy(const sluice_node* node, const sluice_tensor* inputs,
+                                    const sluice_tensor* outputs, void* user) {
   const float* x = (const float*)inputs[0].data;
   float* y = (float*)outputs[0].data;
   const size_t count = inputs[0].byte_size / sizeof(float);

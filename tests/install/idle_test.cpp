@@ -25,7 +25,8 @@ int64_t SwitchesOfOthers() {
     if (task.path().filename() == std::to_string(gettid())) continue;
     std::ifstream status(task.path() / "status");
     for (std::string line; std::getline(status, line);) {
-      if (line.find("ctxt_switches:") != std::string::npos) switches += std::stoll(line.substr(line.find(':') + 1));
+      if (line.find("ctxt_switches:") != std::string::npos)
+        switches += std::stoll(line.substr(line.find(':') + 1));
     }
   }
   return switches;

@@ -27,6 +27,9 @@ std::string IntsAttribute(const std::string& name, const std::vector<int64_t>& v
   return attribute.Int(20, 7).bytes();
 }
 
+// Some importers insist on it.
+std::string Kernel(int64_t size) { return IntsAttribute("kernel_shape", {size, size}); }
+
 TinyNode Constant(const std::string& name, const std::vector<int64_t>& shape) {
   int64_t count = 1;
   for (int64_t size : shape) count *= size;
@@ -51,42 +54,51 @@ int main(int argc, char** argv) {
   };
   try {
     // x [N, 8] -> y [N, 4]
-    write("dense.onnx", Model({Constant("w", {8, 4}), {"MatMul", {"x", "w"}, {"p"}}, {"LeakyRelu", {"p"}, {"y"}}},
-                              {{"x", 1, {"N", "8"}}}, {{"y", 1, {"N", "4"}}}) +
-                            Metadata("author", "somebody") + Metadata("task", "none"));
+    write("dense.onnx",
+          Model({Constant("w", {8, 4}), {"MatMul", {"x", "w"}, {"p"}}, {"LeakyRelu", {"p"}, {"y"}}},
+                {{"x", 1, {"N", "8"}}}, {{"y", 1, {"N", "4"}}}) +
+              Metadata("author", "somebody") + Metadata("task", "none"));
     // Convolutions of the kinds that networks have, large enough for several pieces each.
     write("conv.onnx",
-          Model({Constant("a", {32, 3, 3, 3}), Constant("b", {64, 32, 3, 3}), Constant("c", {64, 64, 1, 1}),
-                 {"Conv", {"x", "a"}, {"p"}, "", {IntsAttribute("pads", {1, 1, 1, 1}), IntsAttribute("strides", {2, 2})}},
+          Model({Constant("a", {32, 3, 3, 3}),
+                 Constant("b", {64, 32, 3, 3}),
+                 Constant("c", {64, 64, 1, 1}),
+                 {"Conv",
+                  {"x", "a"},
+                  {"p"},
+                  "",
+                  {Kernel(3), IntsAttribute("pads", {1, 1, 1, 1}), IntsAttribute("strides", {2, 2})}},
                  {"LeakyRelu", {"p"}, {"q"}},
-                 {"Conv", {"q", "b"}, {"r"}, "", {IntsAttribute("pads", {1, 1, 1, 1})}},
+                 {"Conv", {"q", "b"}, {"r"}, "", {Kernel(3), IntsAttribute("pads", {1, 1, 1, 1})}},
                  {"LeakyRelu", {"r"}, {"s"}},
-                 {"Conv", {"s", "c"}, {"t"}},
+                 {"Conv", {"s", "c"}, {"t"}, "", {Kernel(1)}},
                  {"Sigmoid", {"t"}, {"y"}}},
                 {{"x", 1, {"1", "3", "128", "128"}}}, {{"y", 1, {"1", "64", "64", "64"}}}));
     // What oneDNN computes.
-    write("primitives.onnx",
-          Model({Constant("a", {32, 16, 5, 5}), {"Conv", {"x", "a"}, {"p"}, "", {IntsAttribute("dilations", {2, 2})}},
-                 {"LeakyRelu", {"p"}, {"y"}}},
-                {{"x", 1, {"2", "16", "40", "40"}}}, {{"y", 1, {"2", "32", "32", "32"}}}));
+    write("groups.onnx", Model({Constant("a", {64, 16, 3, 3}),
+                                {"Conv", {"x", "a"}, {"p"}, "", {Kernel(3), IntAttribute("group", 4)}},
+                                {"LeakyRelu", {"p"}, {"y"}}},
+                               {{"x", 1, {"1", "64", "22", "22"}}}, {{"y", 1, {"1", "64", "20", "20"}}}));
+    write("product.onnx", Model({Constant("a", {512, 512}), {"MatMul", {"x", "a"}, {"y"}}},
+                                {{"x", 1, {"256", "512"}}}, {{"y", 1, {"256", "512"}}}));
     // Everything but what a library of primitives computes.
-    write("plain.onnx",
-          Model({{"Mul", {"x", "x"}, {"a"}},
-                 {"Add", {"a", "x"}, {"b"}},
-                 {"Sigmoid", {"b"}, {"c"}},
-                 {"Transpose", {"c"}, {"d"}, "", {IntsAttribute("perm", {0, 2, 1})}},
-                 {"ReduceSum", {"d"}, {"e"}},
-                 {"Sub", {"d", "e"}, {"y"}}},
-                {{"x", 1, {"4", "200", "300"}}}, {{"y", 1, {"4", "300", "200"}}}));
+    write("plain.onnx", Model({{"Mul", {"x", "x"}, {"a"}},
+                               {"Add", {"a", "x"}, {"b"}},
+                               {"Sigmoid", {"b"}, {"c"}},
+                               {"Transpose", {"c"}, {"d"}, "", {IntsAttribute("perm", {0, 2, 1})}},
+                               {"ReduceSum", {"d"}, {"e"}},
+                               {"Sub", {"d", "e"}, {"y"}}},
+                              {{"x", 1, {"4", "200", "300"}}}, {{"y", 1, {"4", "300", "200"}}}));
     write("strings.onnx", Model({{"Identity", {"x"}, {"y"}}}, {{"x", 8, {"N"}}}, {{"y", 8, {"N"}}}));
     write("places.onnx", Model({{"NonZero", {"x"}, {"y"}}}, {{"x", 1, {"N"}}}, {{"y", 7, {"1", "M"}}}));
     write("sequence.onnx",
           Model({{"SequenceConstruct", {"x", "x"}, {"y"}}}, {{"x", 1, {"2"}}}, {{"y", 0, {}}}));
     // That of README's examples.
-    write("model.onnx", Model({Constant("w", {8, 3, 3, 3}),
-                               {"Conv", {"image", "w"}, {"c"}, "", {IntsAttribute("strides", {2, 2})}},
-                               {"LeakyRelu", {"c"}, {"boxes"}}},
-                              {{"image", 1, {"1", "3", "416", "416"}}}, {{"boxes", 1, {"1", "8", "207", "207"}}}));
+    write("model.onnx",
+          Model({Constant("w", {8, 3, 3, 3}),
+                 {"Conv", {"image", "w"}, {"c"}, "", {IntsAttribute("strides", {2, 2})}},
+                 {"LeakyRelu", {"c"}, {"boxes"}}},
+                {{"image", 1, {"1", "3", "416", "416"}}}, {{"boxes", 1, {"1", "8", "207", "207"}}}));
     // An operator of the program's own.
     write("custom.onnx", Model({{"ScaleBy", {"x"}, {"y"}, "example", {IntAttribute("factor", 3)}}},
                                {{"x", 1, {"N"}}}, {{"y", 1, {"N"}}}));

@@ -1,5 +1,5 @@
-// Nothing is written, no connection opened, no process started; a fork before the first use works: quiet_test FOLDER
-// The calls by which a library could do so are replaced in the whole process.
+// Nothing is written, no connection opened, no process started; a fork before the first use works: quiet_test
+// FOLDER The calls by which a library could do so are replaced in the whole process.
 #include <fcntl.h>
 #include <sluice/session.h>
 #include <sys/socket.h>
@@ -36,21 +36,21 @@ mode_t Mode(int flags, va_list arguments) {
 
 }  // namespace
 
-#define OPEN(name)                                             \
+#define OPEN(name)                                                                    \
   __attribute__((visibility("default"))) int name(const char* path, int flags, ...) { \
-    va_list arguments;                                         \
-    va_start(arguments, flags);                                \
-    const mode_t mode = Mode(flags, arguments);                \
-    va_end(arguments);                                         \
-    return Open(#name, AT_FDCWD, path, flags, mode);           \
+    va_list arguments;                                                                \
+    va_start(arguments, flags);                                                       \
+    const mode_t mode = Mode(flags, arguments);                                       \
+    va_end(arguments);                                                                \
+    return Open(#name, AT_FDCWD, path, flags, mode);                                  \
   }
-#define OPEN_AT(name)                                          \
+#define OPEN_AT(name)                                                                             \
   __attribute__((visibility("default"))) int name(int folder, const char* path, int flags, ...) { \
-    va_list arguments;                                         \
-    va_start(arguments, flags);                                \
-    const mode_t mode = Mode(flags, arguments);                \
-    va_end(arguments);                                         \
-    return Open(#name, folder, path, flags, mode);             \
+    va_list arguments;                                                                            \
+    va_start(arguments, flags);                                                                   \
+    const mode_t mode = Mode(flags, arguments);                                                   \
+    va_end(arguments);                                                                            \
+    return Open(#name, folder, path, flags, mode);                                                \
   }
 
 extern "C" {
@@ -63,16 +63,22 @@ __attribute__((visibility("default"))) int mkdir(const char* path, mode_t) { Ref
 __attribute__((visibility("default"))) int rename(const char* from, const char*) { Refuse("rename", from); }
 __attribute__((visibility("default"))) int unlink(const char* path) { Refuse("unlink", path); }
 __attribute__((visibility("default"))) int mkstemp(char* path) { Refuse("mkstemp", path); }
-__attribute__((visibility("default"))) int memfd_create(const char* name, unsigned) { Refuse("memfd_create", name); }
+__attribute__((visibility("default"))) int memfd_create(const char* name, unsigned) {
+  Refuse("memfd_create", name);
+}
 __attribute__((visibility("default"))) int socket(int, int, int) { Refuse("socket", ""); }
 __attribute__((visibility("default"))) int connect(int, const sockaddr*, socklen_t) { Refuse("connect", ""); }
-__attribute__((visibility("default"))) int execve(const char* path, char* const*, char* const*) { Refuse("execve", path); }
+__attribute__((visibility("default"))) int execve(const char* path, char* const*, char* const*) {
+  Refuse("execve", path);
+}
 __attribute__((visibility("default"))) FILE* fopen64(const char* path, const char* mode) {
   if (watching && std::strpbrk(mode, "wa+") != nullptr) Refuse("fopen", path);
   const int file = static_cast<int>(syscall(SYS_openat, AT_FDCWD, path, O_RDONLY, 0));
   return file < 0 ? nullptr : fdopen(file, "r");
 }
-__attribute__((visibility("default"))) FILE* fopen(const char* path, const char* mode) { return fopen64(path, mode); }
+__attribute__((visibility("default"))) FILE* fopen(const char* path, const char* mode) {
+  return fopen64(path, mode);
+}
 }
 
 namespace {

@@ -47,7 +47,12 @@ test::ModelProto Model(const std::string& op, const std::string& domain = "own",
   opset->set_version(version);
   test::GraphProto* graph = model.mutable_graph();
   test::SetType(graph->add_input(), "x", {0, 3});
-  graph->mutable_input(0)->mutable_type()->mutable_tensor_type()->mutable_shape()->mutable_dim(0)->set_dim_param("N");
+  graph->mutable_input(0)
+      ->mutable_type()
+      ->mutable_tensor_type()
+      ->mutable_shape()
+      ->mutable_dim(0)
+      ->set_dim_param("N");
   test::AddNode(graph, op, {"x"}, {"h"})->set_domain(domain);
   graph->mutable_node(0)->set_name("n");
   test::AddNode(graph, "LeakyRelu", {"h"}, {"y"});
@@ -129,7 +134,10 @@ TEST(CustomOperatorTest, AttributesConstantsAbsentInputsAndSeveralOutputs) {
   attribute("fs", sluice_onnx::AttributeProto::FLOATS)->add_floats(2.5f);
   for (const auto& [name, type] : {std::pair("sum", 1), {"count", 7}}) {
     graph->add_output()->set_name(name);
-    graph->mutable_output(graph->output_size() - 1)->mutable_type()->mutable_tensor_type()->set_elem_type(type);
+    graph->mutable_output(graph->output_size() - 1)
+        ->mutable_type()
+        ->mutable_tensor_type()
+        ->set_elem_type(type);
   }
   std::atomic<int> constants = 0;
   const auto infer = [&](const OperatorNode& shown, Inputs inputs) -> std::vector<OperatorValue> {
@@ -151,7 +159,8 @@ TEST(CustomOperatorTest, AttributesConstantsAbsentInputsAndSeveralOutputs) {
     EXPECT_EQ(context.input(1), nullptr);
     EXPECT_EQ(context.output(1), nullptr);
     for (size_t i = 0; i < 2; ++i)
-      context.output_values<float>(0)[i] = context.input_values<float>(0)[i] + context.input_values<float>(2)[i];
+      context.output_values<float>(0)[i] =
+          context.input_values<float>(0)[i] + context.input_values<float>(2)[i];
     context.output_values<int64_t>(2)[0] = 2;
   };
   const Session session = Load(model, {std::make_shared<Given>("own", "Mix", infer, compute)});
@@ -181,11 +190,14 @@ TEST(CustomOperatorTest, OutputsWhoseSizeTheRunDecides) {
     EXPECT_EQ(session.Run({{"x", x}}).at("y").tensor().shape(), (Shape{rows, 3}));
   }
   x.mutable_values<float>()[0] = 7;
-  ExpectError(ErrorCode::kInvalidArgument, "own.Some 'n': output 0 is float [7, 2], inferred was float [-1, 3]",
-              [&] { session.Run({{"x", x}}); });
+  ExpectError(ErrorCode::kInvalidArgument,
+              "own.Some 'n': output 0 is float [7, 2], inferred was float [-1, 3]", [&] {
+                session.Run({{"x", x}});
+              });
   x.mutable_values<float>()[0] = 9;
-  ExpectError(ErrorCode::kInvalidArgument, "own.Some 'n': Compute did not set output 0",
-              [&] { session.Run({{"x", x}}); });
+  ExpectError(ErrorCode::kInvalidArgument, "own.Some 'n': Compute did not set output 0", [&] {
+    session.Run({{"x", x}});
+  });
 }
 
 TEST(CustomOperatorTest, ParallelForSpreadsOverTheSession) {
@@ -215,17 +227,25 @@ TEST(CustomOperatorTest, WhatItThrowsEndsTheLoadOrTheRun) {
   x.mutable_values<float>()[0] = 1;
   ExpectError(ErrorCode::kUnsupported, "own.Bad 'n': more than nothing", [&] { session.Run({{"x", x}}); });
   x.mutable_values<float>()[0] = 0;
-  ExpectError(ErrorCode::kInternal, "own.Bad 'n': the custom operator threw", [&] { session.Run({{"x", x}}); });
+  ExpectError(ErrorCode::kInternal, "own.Bad 'n': the custom operator threw", [&] {
+    session.Run({{"x", x}});
+  });
 
   ExpectError(ErrorCode::kInvalidModel, "own.Bad 'n': the node has 1 outputs, Infer gave 0",
               [&] { load([](const OperatorNode&, Inputs) { return std::vector<OperatorValue>(); }, Twice); });
-  ExpectError(ErrorCode::kInvalidModel, "own.Bad 'n': Infer gave output 0 no element type",
-              [&] { load([](const OperatorNode&, Inputs) { return std::vector<OperatorValue>(1); }, Twice); });
+  ExpectError(ErrorCode::kInvalidModel, "own.Bad 'n': Infer gave output 0 no element type", [&] {
+    load([](const OperatorNode&, Inputs) { return std::vector<OperatorValue>(1); }, Twice);
+  });
   ExpectError(ErrorCode::kInvalidModel, "Infer gave output 0 the shape [-5]", [&] {
-    load([](const OperatorNode&, Inputs) -> std::vector<OperatorValue> { return {{DataType::kFloat, {-5}}}; }, Twice);
+    load(
+        [](const OperatorNode&, Inputs) -> std::vector<OperatorValue> {
+          return {{DataType::kFloat, {-5}}};
+        },
+        Twice);
   });
   ExpectError(ErrorCode::kInternal, "own.Bad 'n': out of range", [&] {
-    load([](const OperatorNode&, Inputs) -> std::vector<OperatorValue> { throw std::out_of_range("out of range"); },
+    load([](const OperatorNode&,
+            Inputs) -> std::vector<OperatorValue> { throw std::out_of_range("out of range"); },
          Twice);
   });
 }
@@ -241,7 +261,9 @@ TEST(CustomOperatorTest, RefusesDefinitionsThatCannotBe) {
   ExpectError(refused, "it is null", [&] { load({nullptr}); });
   ExpectError(refused, "it has no name", [&] { load({named("own", "")}); });
   ExpectError(refused, "since_version is 0", [&] { load({named("own", "Twice", 0)}); });
-  ExpectError(refused, "version 1 is registered twice", [&] { load({named("own", "A"), named("own", "A")}); });
+  ExpectError(refused, "version 1 is registered twice", [&] {
+    load({named("own", "A"), named("own", "A")});
+  });
   for (const char* domain : {"", "ai.onnx", "ai.onnx.ml"})
     ExpectError(refused, "it needs a domain of its own", [&] { load({named(domain, "Conv")}); });
   ExpectError(ErrorCode::kUnsupported, "own.Twice", [&] { load({named("own", "Thrice")}); });

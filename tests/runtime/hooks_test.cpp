@@ -16,7 +16,12 @@ std::string Model() {
   test::ModelProto model = test::EmptyModel();
   test::GraphProto* graph = model.mutable_graph();
   test::SetType(graph->add_input(), "x", {0});
-  graph->mutable_input(0)->mutable_type()->mutable_tensor_type()->mutable_shape()->mutable_dim(0)->set_dim_param("N");
+  graph->mutable_input(0)
+      ->mutable_type()
+      ->mutable_tensor_type()
+      ->mutable_shape()
+      ->mutable_dim(0)
+      ->set_dim_param("N");
   test::AddNode(graph, "Exp", {"x"}, {"e"});
   test::AddNode(graph, "ReduceSum", {"e"}, {"s"});
   test::AddNode(graph, "Div", {"e", "s"}, {"y"});
@@ -79,8 +84,8 @@ TEST(HooksTest, ResultsAndArenasComeFromTheAllocator) {
     for (int64_t n : {100, 2000, 100}) kept = session.Run(Input(n)).at("y");
     EXPECT_TRUE(allocator->Has(kept.tensor().data()));
     EXPECT_NEAR(kept.tensor().values<float>()[0], 0.01f, 1e-6f);
-    // Three results, and arenas of two sizes at least.
-    EXPECT_GE(allocator->count, 5);
+    // Three results, and an arena.
+    EXPECT_GE(allocator->count, 4);
     // Memory of the caller's own for the result: the arena is there, and nothing is allocated.
     const int before = allocator->count;
     NamedValues outputs = {{"y", Tensor(DataType::kFloat, {100})}};
