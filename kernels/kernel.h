@@ -9,6 +9,7 @@
 
 #include "graph/operator.h"
 #include "kernels/layout.h"
+#include "sluice/accuracy.h"
 
 namespace sluice {
 
@@ -77,6 +78,8 @@ class PrepareContext {
   // False: the shape follows from the elements, and Run makes the output by RunContext::SetOutput.
   bool output_known(int i) const { return output_known_[i]; }
   const std::vector<PostOp>& post_ops() const { return node_.post_ops; }
+  Accuracy accuracy() const { return accuracy_; }
+  void set_accuracy(Accuracy accuracy) { accuracy_ = accuracy; }
 
   // Inputs arrive and outputs are wanted row-major unless said otherwise.
   void SetInputLayout(int i, Layout layout) { request_.input_layouts[i] = layout; }
@@ -122,6 +125,7 @@ class PrepareContext {
   std::vector<TensorDesc> outputs_;
   std::vector<bool> output_known_;
   SubgraphMaker make_subgraph_;
+  Accuracy accuracy_ = Accuracy::kDefault;
   StepRequest request_;
 };
 

@@ -59,6 +59,7 @@ void ShortWinogradKernel::Prepare(PrepareContext& ctx) {
   if (ctx.dtype(0) != DataType::kFloat) ctx.Decline("not float");
   geometry_ = transposed_ ? ConvTransposeGeometryOf(ctx) : ConvGeometryOf(ctx);
   const ConvGeometry& g = geometry_;
+  if (ctx.accuracy() == Accuracy::kStrict) ctx.Decline("strict accuracy");
   if (g.in.size() > (transposed_ ? 2u : 1u)) ctx.Decline("too many spatial axes");
   if (!transposed_ && g.window.strides[0] != 1) ctx.Decline("stride is not 1");
   if (g.groups != 1) ctx.Decline("groups");

@@ -78,6 +78,7 @@ WinogradKernel::Candidate WinogradKernel::Estimate(int m, Layout layout) const {
 
 void WinogradKernel::Prepare(PrepareContext& ctx) {
   if (ctx.dtype(0) != DataType::kFloat) ctx.Decline("not float");
+  if (ctx.accuracy() == Accuracy::kStrict) ctx.Decline("strict accuracy");
   geometry_ = ConvGeometryOf(ctx);
   const ConvGeometry& g = geometry_;
   const Window& w = g.window;
@@ -101,8 +102,10 @@ void WinogradKernel::Prepare(PrepareContext& ctx) {
     ctx.Decline("post-op " + ToString(ctx.post_ops()[taken]));
 
   std::optional<Candidate> found;
-  for (int m : {4, 2}) {
-    if (!WithWinogradForm(m, kernel, stride, [](const auto&) {})) continue;
+  for (int m : {6, 4, 2}) {
+    bool fast = false;
+    if (!WithWinogradForm(m, kernel, stride, [&](const auto& form) { fast = form.fast; })) continue;
+    if (fast && ctx.accuracy() != Accuracy::kFast) continue;
     const Candidate candidate = Estimate(m, layout);
     if (!found || candidate.cost < found->cost) found = candidate;
   }

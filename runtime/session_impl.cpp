@@ -182,10 +182,21 @@ std::shared_ptr<ThreadPool> Session::Impl::PoolFor(const SessionOptions& options
 }
 
 ChooseKernel Session::Impl::ChooserFor(const SessionOptions& options) const {
-  if (options.tuning_file.empty()) return PrepareKernel;
-  return [tuner = Tuner::ForFile(options.tuning_file), threads = pool_->threads()](
-             const Node& node, const std::function<PrepareContext()>& make_context) {
-    return tuner->Prepare(node, threads, make_context);
+  ChooseKernel choose = PrepareKernel;
+  if (!options.tuning_file.empty()) {
+    choose = [tuner = Tuner::ForFile(options.tuning_file), threads = pool_->threads()](
+                 const Node& node, const std::function<PrepareContext()>& make_context) {
+      return tuner->Prepare(node, threads, make_context);
+    };
+  }
+  if (options.accuracy == Accuracy::kDefault) return choose;
+  return [choose, accuracy = options.accuracy](const Node& node,
+                                               const std::function<PrepareContext()>& make_context) {
+    return choose(node, [&] {
+      PrepareContext context = make_context();
+      context.set_accuracy(accuracy);
+      return context;
+    });
   };
 }
 

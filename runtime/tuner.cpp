@@ -53,6 +53,8 @@ std::optional<std::string> KeyOf(const Node& node, int threads, const PrepareCon
   if (!node.op->takes_post_ops || node.op->kernels.size() < 2) return std::nullopt;
   static const std::string machine = std::string(Version()) + '\t' + Processor() + '\t';
   std::string key = machine + std::to_string(threads) + '\t' + node.op_type;
+  if (ctx.accuracy() == Accuracy::kStrict) key += " strict";
+  if (ctx.accuracy() == Accuracy::kFast) key += " fast";
   for (const auto& [name, attribute] : node.attrs.all()) {
     const auto text = TextOf(attribute);
     if (!text) return std::nullopt;

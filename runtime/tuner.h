@@ -13,7 +13,7 @@ namespace sluice {
 // Chooses among the kernels that take a step by measuring them, and remembers the choice in a file: one line
 // a choice,
 //
-//   library version <tab> processor <tab> threads <tab> operator, attributes, types, shapes <tab> kernel
+//   library version <tab> processor <tab> threads <tab> operator, accuracy, attributes, types, shapes <tab> kernel
 //
 // Lines are appended, so that several processes may share a file; of two lines for one step the later counts,
 // and what cannot be read is passed over. Only operators that take post-ops (convolutions and matrix

@@ -264,7 +264,7 @@ Verb AddBench(CLI::App& app) {
   AddThreadsOption(*verb, options->model);
   AddShapeOption(*verb, options->model);
   AddPassOptions(*verb, options->model);
-  AddTuneOption(*verb, options->model);
+  AddKernelOptions(*verb, options->model);
   AddCacheOptions(*verb, options->model);
   verb->add_option("--shapes", options->random_shapes,
                    "random:2000[:LOW-HIGH[/STEP]] runs on that many sizes in turn, open ones drawn from the range "

@@ -208,7 +208,7 @@ Verb AddDetect(CLI::App& app) {
   AddThreadsOption(*verb, options->model);
   AddShapeOption(*verb, options->model);
   AddPassOptions(*verb, options->model);
-  AddTuneOption(*verb, options->model);
+  AddKernelOptions(*verb, options->model);
   verb->footer("Example: sluice detect tools/data/shapes.onnx tools/data/shapes.png --save found.png");
   return {verb, [options] { return Run(*options); }};
 }

@@ -196,7 +196,7 @@ Verb AddInspect(CLI::App& app) {
   AddThreadsOption(*verb, options->model);
   AddShapeOption(*verb, options->model);
   AddPassOptions(*verb, options->model);
-  AddTuneOption(*verb, options->model);
+  AddKernelOptions(*verb, options->model);
   verb->footer(
       "Examples: sluice inspect model.onnx --fusions --shape x=1x3x416x416\n"
       "          sluice inspect model.onnx --html graph.html --runs 10\n"

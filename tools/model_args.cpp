@@ -63,10 +63,13 @@ void AddShapesOption(CLI::App& app, std::vector<std::string>& shapes) {
                  "NAME=1x3x64x64 overrides the declared shape of an input; ? leaves a size open; repeatable");
 }
 
-void AddTuneOption(CLI::App& app, ModelOptions& options) {
+void AddKernelOptions(CLI::App& app, ModelOptions& options) {
   app.add_option(
       "--tune", options.tuning_file,
       "Measures the kernels of steps that this file does not know, and remembers the fastest there");
+  app.add_option("--accuracy", options.accuracy,
+                 "strict: plain sums, no Winograd; fast: larger tiles of it too, errors up to 5e-4 (default)")
+      ->check(CLI::IsMember({"strict", "default", "fast"}));
 }
 
 void AddPassOptions(CLI::App& app, ModelOptions& options) {
@@ -119,6 +122,8 @@ SessionOptions ToSessionOptions(const ModelOptions& options) {
   session.passes = options.passes == "on";
   session.disabled_passes = options.disabled_passes;
   session.tuning_file = options.tuning_file;
+  if (options.accuracy == "strict") session.accuracy = Accuracy::kStrict;
+  if (options.accuracy == "fast") session.accuracy = Accuracy::kFast;
   session.max_plans = options.max_plans;
   if (!options.memory.empty()) session.max_cached_bytes = ParseByteCount(options.memory);
   for (const std::string& text : options.shapes) {

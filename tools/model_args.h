@@ -23,13 +23,15 @@ struct ModelOptions {
   std::string passes = "on";
   std::vector<std::string> disabled_passes;
   std::string tuning_file;
+  std::string accuracy = "default";
   int max_plans = SessionOptions().max_plans;
   std::string memory;                        // "512M": SessionOptions::max_cached_bytes; empty for its default
 };
 void AddModelOption(CLI::App& app, ModelOptions& options);
 void AddThreadsOption(CLI::App& app, ModelOptions& options);
 void AddShapeOption(CLI::App& app, ModelOptions& options);
-void AddTuneOption(CLI::App& app, ModelOptions& options);
+// --tune and --accuracy.
+void AddKernelOptions(CLI::App& app, ModelOptions& options);
 void AddShapesOption(CLI::App& app, std::vector<std::string>& shapes);
 void AddPassOptions(CLI::App& app, ModelOptions& options);
 void AddCacheOptions(CLI::App& app, ModelOptions& options);

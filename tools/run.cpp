@@ -161,7 +161,7 @@ Verb AddRun(CLI::App& app) {
   AddThreadsOption(*verb, options->model);
   AddShapeOption(*verb, options->model);
   AddPassOptions(*verb, options->model);
-  AddTuneOption(*verb, options->model);
+  AddKernelOptions(*verb, options->model);
   AddCacheOptions(*verb, options->model);
   AddPictureOptions(*verb, options->picture);
   verb->footer("Example: sluice run upscale.onnx --input x=photo.png --shape x=1x3x480x640 --save y=large.png");

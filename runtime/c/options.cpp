@@ -86,6 +86,13 @@ sluice_status sluice_options_set_copy_files(sluice_options* options, int32_t ena
   return Set(options, [&](SessionOptions& o) { o.copy_files = Flag(enabled, "enabled"); });
 }
 
+sluice_status sluice_options_set_accuracy(sluice_options* options, int32_t accuracy) {
+  return Set(options, [&](SessionOptions& o) {
+    if (accuracy < 0 || accuracy > 2) Refuse("accuracy is " + std::to_string(accuracy) + ", expected 0, 1 or 2");
+    o.accuracy = static_cast<Accuracy>(accuracy);
+  });
+}
+
 sluice_status sluice_options_set_profile(sluice_options* options, int32_t enabled) {
   return Set(options, [&](SessionOptions& o) { o.profile = Flag(enabled, "enabled"); });
 }

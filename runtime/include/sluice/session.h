@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "sluice/custom_operator.h"
+#include "sluice/accuracy.h"
 #include "sluice/error.h"
 #include "sluice/tensor.h"
 
@@ -67,6 +68,8 @@ struct SessionOptions {
   // measured again. Results may differ in their last bits from one choice to another. The file may be shared
   // by processes.
   std::string tuning_file;
+  // What kernels may trade for speed; the cost model decides where it pays.
+  Accuracy accuracy = Accuracy::kDefault;
   // What kept plans (their packed weights included) and the memory of past runs may hold together between runs.
   // Beyond it plans are dropped, but for the one used last, and then memory of runs. The model's own weights do not
   // count, nor does what is being used by a run.

@@ -167,6 +167,9 @@ sluice_status sluice_options_set_tuning_file(sluice_options* options, const char
 /* 1: read model files into memory instead of mapping them, so that they may be overwritten while the session is in use.
  * Default 0. */
 sluice_status sluice_options_set_copy_files(sluice_options* options, int32_t enabled);
+/* What kernels may trade for speed: 0, the default, errors of a convolution below 5e-5 of its largest output; 1, strict:
+ * plain sums in float; 2, fast: errors up to 5e-4. */
+sluice_status sluice_options_set_accuracy(sluice_options* options, int32_t accuracy);
 /* 1: collect the time of every step for sluice_session_profile. Default 0. */
 sluice_status sluice_options_set_profile(sluice_options* options, int32_t enabled);
 
