@@ -26,7 +26,7 @@ template <typename T, typename ForEach>
 void MomentsOf(const FoldBox& box, int64_t length, const ForEach& for_each, double* mean, double* variance) {
   const auto share = 1 / static_cast<double>(length);
   // Offsets from some element are small where the elements are far from zero and close together.
-  double shift[kMaxMoments];
+  double shift[kMaxMoments] = {};
   bool first = true;
   std::fill_n(mean, box.count, 0.0);
   for_each([&](const T* src) {
