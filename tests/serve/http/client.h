@@ -60,6 +60,9 @@ class Client {
     return true;
   }
 
+  // Bytes that no answer has taken.
+  size_t received() const { return input_.size(); }
+
   // Whether the server hangs up within the time, whatever it says before.
   bool AwaitEnd(std::chrono::milliseconds wait) {
     const auto until = std::chrono::steady_clock::now() + wait;

@@ -93,7 +93,8 @@ class Decoder {
                                               json_bytes_ + Body::kPadding);
       ondemand::document document = kept->iterate(json);
       ReadRequest(document.get_object());
-      if (document.current_location().error() != simdjson::OUT_OF_BOUNDS) Invalid("the request's JSON ends before the text does");
+      if (document.current_location().error() != simdjson::OUT_OF_BOUNDS)
+        Invalid("the request's JSON ends before the text does");
     } catch (const simdjson::simdjson_error& error) {
       if (json_bytes_ > kKeptParserBytes) kept.reset();
       Invalid(fmt::format("the request's JSON is broken: {}", simdjson::error_message(error.error())));

@@ -80,8 +80,8 @@ class Reader {
       throw ServeError(Reason::kInvalid,
                        fmt::format("input '{}': data is nested more than {} deep", name_, max_depth_));
     for (value element : array) {
-      const simdjson::ondemand::json_type kind = element.type();
-      if (kind == simdjson::ondemand::json_type::array) {
+      simdjson::ondemand::json_type kind;  // none of NaN, which may stand there all the same
+      if (element.type().get(kind) == simdjson::SUCCESS && kind == simdjson::ondemand::json_type::array) {
         Read(element.get_array(), depth + 1);
         continue;
       }

@@ -17,7 +17,7 @@ char Lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 
 // Fields that say how a request is to be read; two of one make it mean two things.
 bool MustBeSingle(std::string_view name) {
   return name == "inference-header-content-length" || name == "content-encoding" || name == "authorization" ||
-         name == "host" || name == "content-type";
+         name == "host" || name == "content-length" || name == "content-type";
 }
 
 }  // namespace
@@ -48,6 +48,11 @@ void RequestParser::on_field_impl(Field, StringView name, StringView value, Erro
   std::transform(lower.begin(), lower.end(), lower.begin(), Lower);
   if (request_.headers.size() >= kMostHeaders) {
     error = http::error::header_limit;
+    return;
+  }
+  // A list of equal lengths is allowed to mean one; others read it otherwise.
+  if (lower == "content-length" && value.find_first_not_of("0123456789") != StringView::npos) {
+    error = http::error::bad_content_length;
     return;
   }
   if (MustBeSingle(lower) && !request_.header(lower).empty()) {
