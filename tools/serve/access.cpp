@@ -1,7 +1,6 @@
 #include "tools/serve/access.h"
 
 #include <openssl/crypto.h>
-#include <spdlog/spdlog.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -13,6 +12,7 @@
 
 #include "sluice/error.h"
 #include "tools/serve/api_keys.h"
+#include "tools/serve/log.h"
 #include "tools/serve/types.h"
 
 namespace sluice::serve {
@@ -109,9 +109,9 @@ class Access::Impl {
         return std::none_of(keys_.begin(), keys_.end(),
                             [&](const ApiKey& key) { return key.name == bucket.first; });
       });
-      spdlog::info("API keys read again: {}", keys_.size());
+      Log(LogLevel::kInfo, "API keys read again", {{"keys", static_cast<int64_t>(keys_.size())}});
     } catch (const Error& error) {
-      spdlog::error("API keys stay as they were: {}", error.what());
+      Log(LogLevel::kError, "API keys stay as they were", {{"why", error.what()}});
     }
   }
 

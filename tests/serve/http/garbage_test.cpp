@@ -47,7 +47,7 @@ TEST_F(HttpTest, RefusesWhatCanBeReadInTwoWays) {
            "Content-Length: 5,5\r\n\r\nhello",
            "Transfer-Encoding: chunked\r\n\r\nzz\r\n",
            "Transfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\n",
-           "Transfer-Encoding: chunked\r\n\r\n1\r\nab\r\n",
+           "Transfer-Encoding: chunked\r\n\r\n1\r\nabcd\r\n\r\n",
            "Transfer-Encoding: gzip\r\n\r\n",
            "Bad Header: x\r\n\r\n",
            "Host: other\r\n\r\n",

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 #include <simdjson.h>
-#include <spdlog/spdlog.h>
 
 #include "sluice/error.h"
 #include "tools/serve/http/assets.h"
@@ -10,6 +9,7 @@
 #include "tools/serve/http/infer_codec.h"
 #include "tools/serve/http/metadata_json.h"
 #include "tools/serve/http/trace_context.h"
+#include "tools/serve/log.h"
 
 namespace sluice::serve {
 namespace {
@@ -22,7 +22,7 @@ constexpr char kContentSecurityPolicy[] =
     "frame-ancestors 'none'";
 
 HttpReply InternalError(const char* what) {
-  spdlog::error("http: {}", what);
+  Log(LogLevel::kError, "internal error of HTTP", {{"what", what}});
   return ErrorReply(ServeError(Reason::kInternal, "internal error"));
 }
 

@@ -3,12 +3,12 @@
 #include <fmt/format.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
-#include <spdlog/spdlog.h>
 #include <sys/stat.h>
 
 #include <string_view>
 
 #include "sluice/error.h"
+#include "tools/serve/log.h"
 
 namespace sluice::serve {
 namespace {
@@ -93,9 +93,9 @@ std::shared_ptr<ssl::context> TlsContexts::Current() {
   state_ = std::move(state);
   try {
     current_ = Load(options_);
-    spdlog::info("TLS certificate read again");
+    Log(LogLevel::kInfo, "TLS certificate read again");
   } catch (const Error& error) {
-    spdlog::error("TLS stays as it was: {}", error.what());
+    Log(LogLevel::kError, "TLS stays as it was", {{"why", error.what()}});
   }
   return current_;
 }
