@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -88,7 +89,9 @@ inline std::string Model(const std::vector<TinyNode>& nodes, const std::vector<T
     Message message;
     for (const std::string& name : node.inputs) message.Bytes(1, name);
     for (const std::string& name : node.outputs) message.Bytes(2, name);
-    message.Bytes(3, node.op + "_node").Bytes(4, node.op).Bytes(7, node.domain);
+    // "Conv_node", "Conv_node2" and so on.
+    const auto before = std::count_if(nodes.data(), &node, [&](const TinyNode& other) { return other.op == node.op; });
+    message.Bytes(3, node.op + "_node" + (before == 0 ? "" : std::to_string(before + 1))).Bytes(4, node.op).Bytes(7, node.domain);
     for (const std::string& attribute : node.attributes) message.Bytes(5, attribute);
     graph.Bytes(1, message.bytes());
   }

@@ -4,6 +4,7 @@
 #include <onnx/onnx_pb.h>
 #include <onnx/shape_inference/implementation.h>
 #include <sluice/session.h>
+#include <tbb/global_control.h>
 #include <tbb/parallel_for.h>
 #include <tbb/task_arena.h>
 
@@ -46,6 +47,8 @@ bool Same(const sluice::Value& a, const sluice::Value& b) {
 int main(int argc, char** argv) {
   CHECK(argc == 2);
   const std::string path = std::string(argv[1]) + "/conv.onnx";
+  // As many threads as the arena below has, whatever the machine.
+  const tbb::global_control threads(tbb::global_control::max_allowed_parallelism, 4);
   omp_set_num_threads(3);
   omp_set_dynamic(0);
   CHECK(OpenMpTeam() == 3);
