@@ -207,8 +207,8 @@ class Session {
   // The same by name. The names in `outputs` are those wanted; values that are none become tensors of their own.
   void RunInto(const NamedValues& inputs, NamedValues& outputs, const RunOptions& options = {}) const;
 
-  // Run on one of the session's threads, soon. Tensors that are views must live until the run has ended, and so
-  // must options.cancel.
+  // Run soon on one of the session's threads, or of the process's where the session has the caller's alone. Tensors
+  // that are views must live until the run has ended, and so must options.cancel.
   std::future<NamedValues> RunAsync(NamedValues inputs, std::vector<std::string> outputs = {},
                                     RunOptions options = {}) const;
   // `done` is called once, on the thread that ran: with the results, or with the error (always an Error) and no
