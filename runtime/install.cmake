@@ -22,6 +22,14 @@ if(TARGET sluice_cli)
   install(TARGETS sluice_cli RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT command)
 endif()
 
+# The reference of the headers, where Doxygen is.
+find_program(DOXYGEN doxygen)
+find_program(Python_EXECUTABLE python3 PATHS /usr/bin NO_DEFAULT_PATH)
+if(DOXYGEN)
+  configure_file(runtime/Doxyfile.in Doxyfile @ONLY)
+  add_custom_target(reference COMMAND ${DOXYGEN} ${CMAKE_CURRENT_BINARY_DIR}/Doxyfile VERBATIM)
+endif()
+
 # What a program that links the static library needs beside it, by pkg-config's words.
 set(STATIC_LIBRARIES "-ltbb -ldnnl -lhwy -lfmt -lre2 -lprotobuf-lite -lpng -ltiff -lturbojpeg -lwebp -lopenjp2 -lgomp -lstdc++ -lm -lpthread")
 configure_file(runtime/sluice.pc.in sluice.pc @ONLY)
