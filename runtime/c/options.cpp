@@ -35,7 +35,7 @@ using namespace sluice::c;  // NOLINT
 extern "C" {
 
 sluice_status sluice_options_create(sluice_options** options) {
-  return Guard([&] { Require(options, "options") = new sluice_options(); });
+  return Guard([&] { Give(options, "options", [] { return new sluice_options(); }); });
 }
 
 void sluice_options_release(sluice_options* options) { delete options; }

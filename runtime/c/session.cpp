@@ -143,7 +143,7 @@ extern "C" {
 sluice_status sluice_session_load(const char* path, const sluice_options* options, sluice_session** session) {
   return Guard([&] {
     Require(path, "path");
-    Require(session, "session") = new sluice_session(Session::Load(path, OptionsOf(options)));
+    Give(session, "session", [&] { return new sluice_session(Session::Load(path, OptionsOf(options))); });
   });
 }
 
@@ -152,7 +152,7 @@ sluice_status sluice_session_load_bytes(const void* bytes, size_t size, const sl
   return Guard([&] {
     if (size > 0 && bytes == nullptr) Refuse("bytes is NULL");
     const std::span model(static_cast<const std::byte*>(bytes), size);
-    Require(session, "session") = new sluice_session(Session::LoadBytes(model, OptionsOf(options)));
+    Give(session, "session", [&] { return new sluice_session(Session::LoadBytes(model, OptionsOf(options))); });
   });
 }
 
@@ -237,7 +237,7 @@ sluice_status sluice_session_prepare(const sluice_session* session, const sluice
 }
 
 sluice_status sluice_cancel_create(sluice_cancel** cancel) {
-  return Guard([&] { Require(cancel, "cancel") = new sluice_cancel(); });
+  return Guard([&] { Give(cancel, "cancel", [] { return new sluice_cancel(); }); });
 }
 
 void sluice_cancel_release(sluice_cancel* cancel) { delete cancel; }
@@ -288,7 +288,7 @@ sluice_status sluice_session_profile(const sluice_session* session, sluice_profi
   return Guard([&] {
     auto result = std::make_unique<sluice_profile>();
     result->steps = Require(session, "session").session.profile();
-    Require(profile, "profile") = result.release();
+    Give(profile, "profile", [&] { return result.release(); });
   });
 }
 

@@ -40,6 +40,13 @@ T& Require(T* pointer, const char* name) {
   return *pointer;
 }
 
+// Sets *out to what `make` gives, made only if there is somewhere to put it: a plain assignment would make it first.
+template <typename T, typename Make>
+void Give(T** out, const char* name, Make make) {
+  T*& place = Require(out, name);
+  place = make();
+}
+
 // Throws unless `size` says that a structure has the members that this library knows and nothing in others.
 void CheckStructSize(const char* type, size_t size, size_t known_size, const void* structure);
 

@@ -353,6 +353,7 @@ static void TestOptions(void) {
   input = Rows(x, 2, 8);
   CHECK(sluice_session_run(session, &input, 1, &output, 1, NULL) == SLUICE_OK);
   CHECK(allocated > 0);
+  CheckError(sluice_session_profile(session, NULL), SLUICE_INVALID_ARGUMENT, "profile is NULL");
   CHECK(sluice_session_profile(session, &profile) == SLUICE_OK);
   CHECK(sluice_profile_num_steps(profile) > 0);
   CHECK(sluice_profile_step(profile, 0, &step) == SLUICE_OK);
