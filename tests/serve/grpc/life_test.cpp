@@ -164,6 +164,25 @@ TEST_F(GrpcLifeTest, NoCallIsLostWhenClientsStopDuringDrain) {
   EXPECT_EQ(failed, 0) << "of " << sent;
 }
 
+// Descriptors of connections that ended are used again at once; none may be closed under the next connection.
+TEST_F(GrpcLifeTest, EveryOneOfManyShortConnectionsIsServed) {
+  Start();
+  std::atomic<int> failed{0};
+  std::vector<std::thread> clients;
+  for (int i = 0; i < 5; ++i)
+    clients.emplace_back([&] {
+      for (int call = 0; call < 300; ++call) {
+        const auto own = inference::GRPCInferenceService::NewStub(NewChannel());
+        grpc::ClientContext context;
+        context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(5));
+        inference::ModelInferResponse response;
+        failed += !own->ModelInfer(&context, Request(), &response).ok();
+      }
+    });
+  for (std::thread& client : clients) client.join();
+  EXPECT_EQ(failed, 0);
+}
+
 TEST_F(GrpcLifeTest, TheAddressMustBeFree) {
   Start();
   const Access access("");

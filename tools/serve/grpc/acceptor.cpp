@@ -101,6 +101,8 @@ void Acceptor::Stop() {
   const uint64_t one = 1;
   [[maybe_unused]] const auto written = write(wake_, &one, sizeof one);
   thread_.join();
+  // Whoever the system has let in already is served.
+  AcceptAll();
   close(listener_);
   listener_ = -1;
 }
@@ -114,8 +116,9 @@ void Acceptor::Run() {
       const int descriptor = events[i].data.fd;
       if (descriptor == listener_) {
         accept = true;
-      } else if (descriptor != wake_) {
-        watched_.erase(descriptor);
+      } else if (descriptor != wake_ && watched_.erase(descriptor) == 1) {
+        // Closing it would not end the watch while gRPC's descriptor is open, and the number is soon another's.
+        epoll_ctl(epoll_, EPOLL_CTL_DEL, descriptor, nullptr);
         close(descriptor);
         --connections_;
       }
