@@ -57,7 +57,7 @@ await withPage('large', async (page) => {
   await page.keyboard.press('Enter');
   await page.waitForFunction(() => sluice.views[0].selected);
   assert.equal(await selected(page), 'block7/branch2/conv1');
-  assert.match(await details(page), /Weights block7\/branch2\/conv1.weight[\s\S]*std[\s\S]*negative/i);
+  assert.match(await details(page), /Weights\s+block7\/branch2\/conv1.weight[\s\S]*std[\s\S]*negative/i);
   assert.match(await details(page), /Runs in[\s\S]*Conv \+ LeakyRelu\(0.1\)/i);
   assert.ok(await boxes(page) > closed, 'the box of the node is open');
   await page.keyboard.press('Escape');
@@ -114,6 +114,7 @@ for (const name of ['profile', 'json']) {
     const closed = await boxes(page);
     await page.mouse.dblclick(...await placeOf(page, 'stem'));
     await page.waitForFunction((n) => sluice.views[0].layout.boxes.length > n, closed);
+    await page.waitForFunction(() => document.getElementById('details').innerText.includes('Close the box'));
     assert.equal(await boxes(page), closed + 2);
     await page.keyboard.press('Enter');
     await page.waitForFunction((n) => sluice.views[0].layout.boxes.length === n, closed);

@@ -32,7 +32,7 @@ function nodeFacts(model, node, into) {
   if (it.outputs?.length) section(into, 'Outputs', table(it.outputs));
   if (it.attributes?.length) section(into, 'Attributes', table(it.attributes));
   for (const w of it.weights ?? []) {
-    section(into, `Weights ${w.name}`, table([['type', w.type], ...w.facts]));
+    section(into, 'Weights', element('p', w.name), table([['type', w.type], ...w.facts]));
   }
 }
 

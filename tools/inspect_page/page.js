@@ -37,6 +37,8 @@ const events = {
     if (view.model.groups[group].members.length === 1) return;
     if (!view.open.delete(group)) view.open.add(group);
     await view.arrange(group);
+    // What is told of a box has a button that opens or closes it.
+    if (view.selected && view === active) tell(view, view.selected);
   },
 };
 

@@ -27,8 +27,7 @@ export class Search {
     for (const view of this.views) {
       const set = new Set();
       view.model.nodes.forEach((node, n) => {
-        node.haystack ??= [node.op, node.name, ...(node.outputs ?? []).flat(), ...(node.inputs ?? []).flat(),
-                           ...(node.attributes ?? []).flat()].join(' ').toLowerCase();
+        node.haystack ??= [node.op, node.name, ...(node.outputs ?? []).flat(), ...(node.attributes ?? []).flat()].join(' ').toLowerCase();
         if (words.length === 0 || !words.every((word) => node.haystack.includes(word))) return;
         set.add(n);
         this.hits.push([view, n]);
