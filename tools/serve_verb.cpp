@@ -124,7 +124,11 @@ void AddNetworkOptions(CLI::App& verb, Options& options) {
   verb.add_option("--tls-client-ca", options.front.tls.client_ca,
                   "PEM file of authorities; clients must show a certificate that one of them signed")
       ->group(security);
-  verb.add_option("--api-keys", options.api_keys, "File of API keys; read again when it changes")
+  verb.add_option(
+          "--api-keys", options.api_keys,
+          "File of API keys, read again when it changes: lines NAME KEY [REQUESTS_PER_SECOND [BURST]], KEY "
+          "itself or sha256:HEX of it. Clients send `Authorization: Bearer KEY`; health probes and the "
+          "files of the web page need none, /metrics does")
       ->group(security);
 }
 

@@ -295,6 +295,23 @@ TEST_F(InferTest, TakesRawRequests) {
             BytesOf<float>({2}));
 }
 
+TEST_F(InferTest, ClassifiesOutputs) {
+  service_.info.labels = {"cat", "dog"};
+  const auto classify = [&](const std::string& shape, const std::string& data, const std::string& count) {
+    return Infer(R"({"inputs":[{"name":"x","shape":)" + shape + R"(,"datatype":"FP32","data":)" + data +
+                 R"(}],"outputs":[{"name":"x","parameters":{"classification":)" + count + "}}]}");
+  };
+  const json rows = json::parse(classify("[2,3]", "[1,2,0.5,0,0,5]", "2").body)["outputs"][0];
+  EXPECT_EQ(rows["datatype"], "BYTES");
+  EXPECT_EQ(rows["shape"], json({2, 2}));
+  EXPECT_EQ(rows["data"], json({"2.000000:1:dog", "1.000000:0:cat", "5.000000:2", "0.000000:0:cat"}));
+  const json one = json::parse(classify("[3]", R"(["NaN",1,2])", "9").body)["outputs"][0];
+  EXPECT_EQ(one["data"], json({"2.000000:2", "1.000000:1:dog", "nan:0:cat"}));
+  EXPECT_EQ(json::parse(classify("[0,3]", "[]", "1").body)["outputs"][0]["data"], json::array());
+  EXPECT_EQ(classify("[1]", "[1]", "0").status, 400);
+  EXPECT_EQ(classify("[1]", "[1]", "1.5").status, 400);
+}
+
 TEST_F(InferTest, TakesPictures) {
   InferRequest seen;
   service_.on_infer = [&](InferRequest request, auto done) {

@@ -13,6 +13,7 @@ namespace sluice::serve {
 struct ReplyForm {
   bool binary = false;                         // outputs that it does not name
   std::map<std::string, bool> binary_outputs;  // ... and that it names
+  std::map<std::string, int64_t> classes;      // how many of the best of an output, instead of its elements
   bool picture = false;                        // it posted a picture: boxes are all that it wants
 };
 
@@ -26,7 +27,8 @@ struct DecodedInfer {
 // ServeError{kInvalid, kTooLarge, kOverloaded, kUnsupported}.
 DecodedInfer DecodeInfer(const HttpRequest& http, const Limits& limits);
 
-// Throws ServeError{kInvalid} for outputs that JSON cannot hold.
-HttpReply EncodeInfer(const InferResponse& response, const ReplyForm& form);
+// labels  of the model's classes. Throws ServeError{kInvalid} for outputs that JSON cannot hold.
+HttpReply EncodeInfer(const InferResponse& response, const ReplyForm& form,
+                      const std::vector<std::string>& labels = {});
 
 }  // namespace sluice::serve

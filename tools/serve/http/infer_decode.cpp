@@ -233,8 +233,9 @@ class Decoder {
     if (!name) Invalid("an output has no name");
     if (!output_names_.insert(*name).second) Invalid(fmt::format("output '{}' is there twice", *name));
     RefuseSharedMemory(parameters);
-    if (parameters.contains("classification"))
-      throw ServeError(Reason::kUnsupported, "classification of outputs is not supported");
+    const auto classes = TakeParameter<int64_t>(parameters, "classification", "a number of classes");
+    if (classes && *classes < 1) Invalid("parameter 'classification' is below 1");
+    if (classes) result_.form.classes[*name] = *classes;
     const auto binary = TakeParameter<bool>(parameters, "binary_data", "a boolean");
     if (binary) result_.form.binary_outputs[*name] = *binary;
     result_.request.outputs.push_back(std::move(*name));

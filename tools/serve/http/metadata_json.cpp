@@ -40,7 +40,7 @@ std::string ServerJson() {
   return Text({{"name", "sluice"},
                {"version", SLUICE_VERSION},
                {"extensions",
-                {"binary_tensor_data", "model_configuration", "model_repository",
+                {"binary_tensor_data", "classification", "model_configuration", "model_repository",
                  "model_repository(unload_dependents)", "statistics"}}});
 }
 

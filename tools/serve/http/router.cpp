@@ -170,6 +170,7 @@ HttpReply Router::Answer(const Route& route, const HttpRequest& request) const {
 void Router::Infer(const Route& route, HttpRequest http, Respond respond) const {
   struct Context {
     ReplyForm form;
+    std::vector<std::string> labels;
     std::string accept_encoding, model, trace, request_id;
     Respond respond;
   };
@@ -202,10 +203,11 @@ void Router::Infer(const Route& route, HttpRequest http, Respond respond) const 
   request.cancelled = http.cancelled;
   http.body.reset();
   failed = Guarded([&] {
+    if (!context->form.classes.empty()) context->labels = service_.Info(route.model, route.version).labels;
     service_.Infer(std::move(request), [context, finish](Service::Answer answer) {
       finish(Guarded([&] {
         if (const auto* error = std::get_if<ServeError>(&answer)) return ErrorReply(*error);
-        HttpReply reply = EncodeInfer(std::get<InferResponse>(answer), context->form);
+        HttpReply reply = EncodeInfer(std::get<InferResponse>(answer), context->form, context->labels);
         CompressReply(context->accept_encoding, reply);
         return reply;
       }));
