@@ -295,8 +295,10 @@ class Announcer {
 
   void Print(const std::string& line) const {
     if (quiet_) return;
-    fmt::print("{}\n", line);
-    std::fflush(stdout);
+    // A reader that is gone must not end the server.
+    const std::string text = line + "\n";
+    if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() || std::fflush(stdout) != 0)
+      std::clearerr(stdout);
   }
 
  private:
@@ -379,7 +381,7 @@ int Run(Options options) {
     Log(LogLevel::kWarning, text);
   }
   Servers servers;
-  [[maybe_unused]] const bool secure = !options.front.tls.certificate.empty();
+  const bool secure = !options.front.tls.certificate.empty();
   const serve::Access access(options.api_keys);
   if (options.api_keys.empty() && options.front.tls.client_ca.empty() &&
       !options.front.address.starts_with("127.") && options.front.address != "::1" &&
@@ -388,20 +390,16 @@ int Run(Options options) {
         "whoever reaches this address may use the server: neither --api-keys nor --tls-client-ca",
         {{"address", options.front.address}});
   }
-#ifdef SLUICE_HAS_HTTP
   if (!options.no_http) {
     options.front.port = static_cast<uint16_t>(options.http_port);
     servers.http = serve::NewHttpServer(options.front, *core, access);
     announcer.Listening("HTTP", secure ? "https://" : "http://", servers.http->port());
   }
-#endif
-#ifdef SLUICE_HAS_GRPC
   if (!options.no_grpc) {
     options.front.port = static_cast<uint16_t>(options.grpc_port);
     servers.grpc = serve::NewGrpcServer(options.front, *core, access);
     announcer.Listening("gRPC", secure ? "grpcs://" : "grpc://", servers.grpc->port());
   }
-#endif
 
   bool announced = false;
   for (;;) {

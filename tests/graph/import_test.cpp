@@ -204,7 +204,8 @@ TEST(ImportTest, RefusesBrokenTensors) {
                 }), {"'w'", "needs 2 entries, found 1"});
 }
 
-class ExternalDataTest : public testing::Test {
+// Of mapped files, and of files that are read into memory.
+class ExternalDataTest : public testing::TestWithParam<bool> {
  protected:
   void SetUp() override {
     folder_ = std::filesystem::temp_directory_path() / ("sluice-import-" + std::to_string(getpid()));
@@ -230,7 +231,7 @@ class ExternalDataTest : public testing::Test {
       entry->set_value(value);
     }
     std::ofstream(folder_ / "model" / "m.onnx", std::ios::binary) << model.SerializeAsString();
-    return ImportOnnx((folder_ / "model" / "m.onnx").string());
+    return ImportOnnx((folder_ / "model" / "m.onnx").string(), /*copy=*/GetParam());
   }
 
   void ExpectRefused(const std::string& location, const std::string& part, const std::string& offset = "4",
@@ -248,7 +249,7 @@ class ExternalDataTest : public testing::Test {
   std::filesystem::path folder_;
 };
 
-TEST_F(ExternalDataTest, IsFoundBesideTheModel) {
+TEST_P(ExternalDataTest, IsFoundBesideTheModel) {
   for (const char* length : {"8", ""}) {
     const auto graph = Load("w.bin", "4", length);
     const Tensor& w = graph->value(graph->node(NodeId(1)).inputs[0]).constant;
@@ -258,7 +259,7 @@ TEST_F(ExternalDataTest, IsFoundBesideTheModel) {
   EXPECT_NE(Load("./w.bin"), nullptr);
 }
 
-TEST_F(ExternalDataTest, StaysInTheModelsFolder) {
+TEST_P(ExternalDataTest, StaysInTheModelsFolder) {
   ExpectRefused("../outside.bin", "leaves the model's folder");
   ExpectRefused("sub/../../outside.bin", "leaves the model's folder");
   ExpectRefused((folder_ / "outside.bin").string(), "absolute path");
@@ -273,7 +274,7 @@ TEST_F(ExternalDataTest, StaysInTheModelsFolder) {
   ExpectRefused("absent.bin", "No such file");
 }
 
-TEST_F(ExternalDataTest, RangesAreChecked) {
+TEST_P(ExternalDataTest, RangesAreChecked) {
   ExpectRefused("w.bin", "which has 12", "8");
   ExpectRefused("w.bin", "which has 12", "9223372036854775807");
   ExpectRefused("w.bin", "offset is '-4'", "-4");
@@ -281,16 +282,30 @@ TEST_F(ExternalDataTest, RangesAreChecked) {
   ExpectRefused("w.bin", "needs 8 bytes, found 4", "4", "4");
 }
 
-TEST_F(ExternalDataTest, IsRefusedForModelsInMemory) {
+TEST_P(ExternalDataTest, IsRefusedForModelsInMemory) {
   ModelProto model = SmallModel();
   model.mutable_graph()->mutable_initializer(0)->set_data_location(TensorProto::EXTERNAL);
   sluice::ExpectRefused(model, {"'w'", "not read from a file"});
 }
 
+INSTANTIATE_TEST_SUITE_P(Files, ExternalDataTest, testing::Bool(),
+                         [](const auto& info) { return info.param ? "Read" : "Mapped"; });
+
+TEST_P(ExternalDataTest, WhatWasReadDoesNotChangeWithItsFiles) {
+  if (!GetParam()) GTEST_SKIP() << "mapped files do change";
+  const auto graph = Load("w.bin");
+  std::ofstream(folder_ / "model" / "w.bin", std::ios::binary) << std::string(12, 'x');
+  std::filesystem::resize_file(folder_ / "model" / "w.bin", 0);
+  std::filesystem::resize_file(folder_ / "model" / "m.onnx", 0);
+  const Tensor& w = graph->value(graph->node(NodeId(1)).inputs[0]).constant;
+  EXPECT_EQ(w.values<float>()[0], 3);
+  EXPECT_EQ(w.values<float>()[1], 4);
+}
+
 TEST(ImportTest, MissingFileFolderAndEmptyFile) {
-  const auto message = [](const std::string& path) -> std::string {
+  const auto message = [](const std::string& path, bool copy = false) -> std::string {
     try {
-      ImportOnnx(path);
+      ImportOnnx(path, copy);
       return "accepted";
     } catch (const Error& error) {
       return error.what();
@@ -298,6 +313,9 @@ TEST(ImportTest, MissingFileFolderAndEmptyFile) {
   };
   EXPECT_NE(message("/nonexistent/m.onnx").find("No such file"), std::string::npos);
   EXPECT_NE(message("/tmp").find("folder"), std::string::npos);
+  EXPECT_EQ(message("/nonexistent/m.onnx", true), message("/nonexistent/m.onnx"));
+  EXPECT_EQ(message("/tmp", true), message("/tmp"));
+  EXPECT_EQ(message("/dev/null", true), message("/dev/null"));
   EXPECT_NE(message("/dev/null").find("regular"), std::string::npos);
 }
 

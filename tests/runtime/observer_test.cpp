@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 #include <thread>
 
@@ -91,6 +92,37 @@ TEST(Observer, EndsTheRunByThrowing) {
           executable.Run(inputs, [](const ObservedValue&) { throw Error(ErrorCode::kCancelled, "enough"); }),
           Error);
       EXPECT_EQ(executable.Run(inputs).size(), 2u);
+    });
+  }
+}
+
+// Step times of one run alone: other runs, before, after and at the same time, neither have nor change them.
+TEST(RunProfile, IsOfOneRun) {
+  const auto graph = test::ParseGraph(kNetwork);
+  const std::vector<Value> inputs = InputOf({1, 16, 9, 9});
+  for (int threads : {1, 3}) {
+    ThreadPool::Get(threads)->Run([&] {
+      const Executable executable(std::shared_ptr<const Graph>(graph->Clone()), 1, false);
+      const std::vector<Value> plain = executable.Run(inputs);
+      std::vector<StepProfile> profile;
+      const std::vector<Value> profiled = executable.Run(inputs, {}, &profile);
+      ASSERT_GE(profile.size(), 4u);
+      int64_t total_ns = 0;
+      for (const StepProfile& step : profile) {
+        EXPECT_EQ(step.calls, 1);
+        total_ns += step.total_ns;
+      }
+      EXPECT_GT(total_ns, 0);
+      EXPECT_TRUE(executable.profile().empty());
+      for (size_t i = 0; i < plain.size(); ++i) {
+        const auto a = plain[i].tensor().values<float>(), b = profiled[i].tensor().values<float>();
+        EXPECT_TRUE(std::equal(a.begin(), a.end(), b.begin(), b.end()));
+      }
+      std::vector<StepProfile> failed = profile;
+      EXPECT_THROW(executable.Run(
+                       inputs, [](const ObservedValue&) { throw Error(ErrorCode::kCancelled, "enough"); }, &failed),
+                   Error);
+      executable.Run(inputs);
     });
   }
 }

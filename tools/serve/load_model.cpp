@@ -70,6 +70,22 @@ void CheckBatching(const std::vector<TensorInfo>& tensors, const char* kind, int
   }
 }
 
+// Turns pictures on for detectors, and finds out now whether what model.json says of pictures fits the model.
+void SettlePictures(const Session& session, ModelConfig& config) {
+  if (config.find_detector) {
+    ModelConfig tried = config;
+    tried.pictures = tried.detect = true;
+    try {
+      if (tools::FindFormat(session.inputs(), session.outputs(), session.metadata())) {
+        PictureReader(session, tried);
+        config = std::move(tried);
+      }
+    } catch (const Error&) {  // metadata of something else
+    }
+  }
+  if (config.pictures) PictureReader(session, config);
+}
+
 ModelInfo Describe(const std::string& name, int64_t version, const Session& session, ModelConfig& config) {
   ModelInfo info;
   info.name = name;
@@ -164,8 +180,8 @@ std::shared_ptr<const Model> LoadModel(const std::string& root, const std::strin
     SessionOptions session_options = options;
     session_options.input_shapes = config.shapes;
     Session session = Session::Load(found.file, session_options);
+    SettlePictures(session, config);
     ModelInfo info = Describe(name, version, session, config);
-    if (config.pictures) PictureReader(session, config);
     if (cancel) throw Error(ErrorCode::kCancelled, "cancelled");
     if (config.warm_up) WarmUp(name, version, session, cancel);
     if (config.warm_up && config.max_batch_size > 1) PrepareBatches(session, config.max_batch_size, cancel);

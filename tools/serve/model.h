@@ -24,6 +24,8 @@ struct ModelConfig {
   bool pictures = false;           // BYTES [n] of picture files are accepted for the picture input
   tools::PictureOptions picture = {};  // how a picture becomes the input
   bool letterbox = false;          // fitted with its proportions kept; otherwise stretched
+  // Where model.json states neither pictures nor detect: both, if the model is a known detector.
+  bool find_detector = true;
   bool detect = false;             // pictures are answered with boxes (known detectors only)
   float threshold = 0.25f, nms = 0.45f;
   std::vector<std::string> labels = {};  // of classes; empty: those in the model's metadata

@@ -226,14 +226,16 @@ const std::vector<Key>& Keys() {
       {"pictures", "bool or object", "picture files are taken for the input; how they become it:",
        [](const Json& json, const Place& place, ModelConfig& config) {
          config.pictures = json.is_object() || Truth(json, place);
+         config.find_detector = false;
          if (json.is_object()) SetObject(json, place, PictureKeys(), config);
          if (json.is_object() && json.contains("resize") && json.contains("letterbox") &&
              json["letterbox"] != false)
            place.Fail("either resize or letterbox", json);
        }},
-      {"detect", "bool or object", "pictures are answered with boxes (known detectors only):",
+      {"detect", "bool or object", "pictures are answered with boxes (true for known detectors):",
        [](const Json& json, const Place& place, ModelConfig& config) {
          config.detect = json.is_object() || Truth(json, place);
+         config.find_detector = false;
          if (json.is_object()) SetObject(json, place, DetectKeys(), config);
          if (config.detect) config.pictures = true;
        }},

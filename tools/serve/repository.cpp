@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <atomic>
 #include <charconv>
 #include <condition_variable>
@@ -166,7 +167,7 @@ class Repository::Impl {
                        fmt::format("model '{}': {}", name, EntryOf(table_, model).problem));
     table_.Want(name);
     changed_.notify_all();
-    changed_.wait(lock, [&] { return stop_ || table_.Done(&name); });
+    AwaitLoads(lock, name);
     if (stop_) throw ServeError(Reason::kUnavailable, "the server is shutting down");
     const Entry& entry = EntryOf(table_, model);
     if (!entry.wanted)
@@ -195,6 +196,19 @@ class Repository::Impl {
   }
 
  private:
+  // A load takes as long as it takes; files that never come to rest are not waited for.
+  void AwaitLoads(std::unique_lock<std::shared_mutex>& lock, const std::string& name) {
+    const auto longest = options_.settle + std::chrono::seconds(30);
+    auto until = Clock::now() + longest;
+    while (!stop_ && !table_.Done(&name)) {
+      const auto& slots = EntryOf(table_, name).slots;
+      if (std::any_of(slots.begin(), slots.end(), [](const auto& item) { return item.second.loading; }))
+        until = Clock::now() + longest;
+      if (changed_.wait_until(lock, until) == std::cv_status::timeout && Clock::now() >= until)
+        throw ServeError(Reason::kUnavailable, fmt::format("model '{}': its files still change", name));
+    }
+  }
+
   void CheckControl() const {
     if (options_.control == RepositoryOptions::Control::kFixed)
       throw ServeError(Reason::kUnavailable, "this server does not load and unload models on request");
@@ -314,7 +328,7 @@ class Repository::Impl {
     loaded.seconds = std::chrono::duration<double>(Clock::now() - start).count();
     // Whether what was read is what the scan had seen.
     try {
-      const FoundModels now = ScanModels(options_.folder);
+      const FoundModels now = ScanModels(options_.folder, work.name);
       const auto model = now.models.find(work.name);
       if (model != now.models.end() && model->second.versions.count(work.version) != 0)
         loaded.print = model->second.versions.at(work.version).print;

@@ -36,7 +36,7 @@ bool Inside(const fs::path& path, const fs::path& root) {
 
 class Scanner {
  public:
-  explicit Scanner(const std::string& folder) {
+  Scanner(const std::string& folder, const std::optional<std::string>& only) : only_(only) {
     std::error_code error;
     root_ = fs::canonical(folder, error);
     if (error) Fail(folder, error);
@@ -48,7 +48,7 @@ class Scanner {
     const std::vector<fs::path> entries = List(root_, /*must=*/true);
     for (const fs::path& entry : entries) {
       const std::string name = entry.filename().string();
-      if (name[0] == '.') continue;
+      if (name[0] == '.' || (only_ && name != *only_)) continue;
       if (!IsPrintableUtf8(name)) {
         Ignore(entry, "the name is no UTF-8 text or has control characters");
       } else if (IsFolder(entry)) {
@@ -56,6 +56,7 @@ class Scanner {
       }
     }
     for (const fs::path& entry : entries) {
+      if (only_ && entry.stem() != *only_) continue;
       if (entry.extension() == ".onnx" && entry.stem().string()[0] != '.' &&
           IsPrintableUtf8(entry.string()) && !IsFolder(entry)) {
         AddFile(entry, entries);
@@ -203,6 +204,7 @@ class Scanner {
     for (std::string& config : version.configs) resolve(config);
   }
 
+  const std::optional<std::string> only_;
   fs::path root_;
   FoundModels found_;
   int files_ = 0;
@@ -210,9 +212,9 @@ class Scanner {
 
 }  // namespace
 
-FoundModels ScanModels(const std::string& folder) {
+FoundModels ScanModels(const std::string& folder, const std::optional<std::string>& only) {
   try {
-    return Scanner(folder).Scan();
+    return Scanner(folder, only).Scan();
   } catch (const std::filesystem::filesystem_error& error) {
     throw Error(ErrorCode::kInvalidArgument, error.what());
   }

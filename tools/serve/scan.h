@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -40,7 +41,7 @@ struct FoundModels {
 //   external data in files NAME.*
 // with NAME/model.json and NAME/VERSION/model.json, or NAME.json. Symbolic links are followed where they end
 // inside the folder. Names beginning with '.' are passed over. Throws Error{kInvalidArgument} for a folder
-// that cannot be read.
-FoundModels ScanModels(const std::string& folder);
+// that cannot be read. `only`: looks at the model of this name alone.
+FoundModels ScanModels(const std::string& folder, const std::optional<std::string>& only = std::nullopt);
 
 }  // namespace sluice::serve
