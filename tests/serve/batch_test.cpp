@@ -66,15 +66,33 @@ TEST(Rows, OfStringsOutliveTheWhole) {
 TEST(BatchTiming, KnowsWhatLargerBatchesSave) {
   BatchTiming timing(8);
   EXPECT_LT(timing.SavingNs(1), 0);
+  timing.Started();
   timing.Ran(1, 1000);
   EXPECT_LT(timing.SavingNs(1), 0);
   timing.Ran(8, 1600);
   EXPECT_DOUBLE_EQ(timing.SavingNs(1), 1000 - 200);
   // Rows that cost the same together as alone save nothing.
   BatchTiming flat(8);
+  flat.Started();
   flat.Ran(1, 1000);
   flat.Ran(4, 4200);
   EXPECT_DOUBLE_EQ(flat.SavingNs(1), 0);
+}
+
+// Two clients that take turns never make a batch of two, whatever they wait.
+TEST(BatchTiming, GivesUpWaitingForWhatNeverComes) {
+  BatchTiming timing(8);
+  int waits = 0, late_waits = 0;
+  for (int i = 0; i < 1000; ++i) {
+    const bool wait = timing.SavingNs(1) != 0;
+    waits += wait;
+    late_waits += wait && i >= 100;
+    timing.Started();
+    timing.Ran(1, 1000);
+  }
+  EXPECT_GT(waits, 10);
+  EXPECT_GT(late_waits, 5);
+  EXPECT_LT(late_waits, 20);
 }
 
 TEST(BatchTiming, ExpectsAsManyRowsAsThereWereLately) {

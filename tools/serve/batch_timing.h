@@ -25,8 +25,8 @@ class BatchTiming {
   double ns_per_row() const { return ns_per_row_; }
   // Rows that may be expected to wait together: as many as lately were in flight, at most max_rows.
   int64_t expected_rows() const;
-  // What running `rows` together costs more than their share of a batch of the best size; negative where
-  // nothing is known.
+  // What running `rows` together costs more than their share of a batch of the best size; 0 where nothing was
+  // learnt in many batches. Negative where nothing is known, and now and then so that what has changed is seen.
   double SavingNs(int64_t rows) const;
 
  private:
@@ -37,7 +37,9 @@ class BatchTiming {
   double ns_per_row_ = 0;
   // Most rows in flight in the present and the former stretch of kStretch batches.
   int64_t peak_ = 0, former_peak_ = 0;
-  int started_ = 0;
+  int started_ = 0;      // in the present stretch
+  int64_t batches_ = 0;  // since the beginning
+  int untold_ = 0;  // batches since the last of more than one row
 };
 
 }  // namespace sluice::serve

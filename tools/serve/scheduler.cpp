@@ -1,9 +1,6 @@
 #include "tools/serve/scheduler.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
-#include <cmath>
 #include <condition_variable>
 #include <mutex>
 #include <thread>
@@ -13,8 +10,8 @@
 
 #include "runtime/cpu_quota.h"
 #include "tools/serve/execution.h"
-#include "tools/serve/pending.h"
 #include "tools/serve/recorder.h"
+#include "tools/serve/waiting_room.h"
 
 namespace sluice::serve {
 namespace {
@@ -39,37 +36,6 @@ Clock::time_point After(Clock::time_point from, int64_t us) {
   return us <= 0 || us > kYear ? Clock::time_point::max() : from + std::chrono::microseconds(us);
 }
 
-// What a worker does: the execution of a batch, or the decoding of one request's pictures.
-struct Work {
-  std::shared_ptr<ModelQueue> queue;
-  std::vector<PendingPtr> members;
-  bool files = false;
-  int64_t rows = 0;
-  std::atomic<bool> cancel{false};
-  double charged_ns = 0;
-
-  explicit operator bool() const { return queue != nullptr; }
-};
-
-// Answers to give once the lock is released.
-class Answers {
- public:
-  void Add(Pending& pending, ServeError error) { Add(pending, Service::Answer(std::move(error))); }
-  // Nothing happens where it is answered already.
-  void Add(Pending& pending, Service::Answer answer) {
-    if (pending.answered()) return;
-    items_.push_back({std::exchange(pending.done, nullptr), std::move(answer)});
-  }
-  // The number given.
-  int64_t Give() {
-    for (auto& [done, answer] : items_) done(std::move(answer));
-    return static_cast<int64_t>(std::exchange(items_, {}).size());
-  }
-
- private:
-  std::vector<std::pair<std::function<void(Service::Answer)>, Service::Answer>> items_;
-};
-
 }  // namespace
 
 class Scheduler::Impl {
@@ -77,7 +43,8 @@ class Scheduler::Impl {
   Impl(const SchedulerOptions& options, Recorder& recorder)
       : options_(options),
         recorder_(recorder),
-        threads_(options.threads > 0 ? options.threads : AvailableCpus()) {
+        threads_(options.threads > 0 ? options.threads : AvailableCpus()),
+        room_(options.max_queue, options.max_queue_bytes) {
     for (int i = 0; i < threads_; ++i) workers_.emplace_back([this] { WorkLoop(); });
     watch_ = std::jthread([this] { WatchLoop(); });
   }
@@ -88,13 +55,9 @@ class Scheduler::Impl {
     {
       const std::lock_guard lock(mutex_);
       stopping_ = true;
-      for (const auto& queue : active_) {
-        queue->record->AddQueued(-static_cast<int64_t>(queue->size()));
-        queue->TakeAll(left);
-      }
-      active_.clear();
+      left = room_.TakeAll();
       for (const PendingPtr& pending : left)
-        Fail(*pending, *pending->record, ServeError(Reason::kUnavailable, kShuttingDown), answers);
+        answers.Fail(*pending, ServeError(Reason::kUnavailable, kShuttingDown));
     }
     work_.notify_all();
     Close(answers.Give());
@@ -125,11 +88,7 @@ class Scheduler::Impl {
       Enter(queue, pending, answers);
     } catch (const std::exception& error) {
       const InferRequest& named = pending->model ? pending->request : request;
-      const ServeError fault = ToServeError(error, named, options_.on_failure);
-      if (queue)
-        Fail(*pending, *queue->record, fault, answers);
-      else
-        answers.Add(*pending, fault);
+      answers.Fail(*pending, ToServeError(error, named, options_.on_failure));
     }
     Close(answers.Give());
   }
@@ -168,62 +127,17 @@ class Scheduler::Impl {
     {
       const std::lock_guard lock(mutex_);
       if (stopping_) throw ServeError(Reason::kUnavailable, kShuttingDown);
-      if (p.gone(now)) {
-        Fail(p, *queue->record, GoneError(p), answers);
-        return;
-      }
-      CheckRoom(*queue, p);
-      if (queue->empty()) {
-        active_.push_back(queue);
-        // What it did not use while it was idle is gone.
-        if (queue->running == 0) queue->used_ns = std::max(queue->used_ns, clock_ns_);
-      }
-      ++waiting_;
-      waiting_bytes_ += p.checked.bytes;
-      queue->record->AddQueued(1);
+      if (p.gone(now)) return answers.FailGone(p);
       const Clock::time_point deadline = p.deadline;
-      if (p.checked.picture)
-        queue->AddFiles(std::move(pending));
-      else
-        queue->AddReady(std::move(pending));
-      queue->timing.InFlight(queue->waiting_rows() + queue->running_rows);
+      room_.Enter(queue, pending);
       if (idle_workers_ > 0) {
-        const Clock::time_point start = StartOf(*queue, now);
+        const Clock::time_point start = room_.StartOf(*queue, now);
         wake = start <= now || start < timed_until_;
       }
       wake_watch = watch_until_ == Clock::time_point::max() || deadline < watch_until_;
     }
     if (wake) work_.notify_one();
     if (wake_watch) watch_work_.notify_one();
-  }
-
-  void CheckRoom(const ModelQueue& queue, const Pending& p) const {
-    const auto refuse = [&](const std::string& what) {
-      const double waiting_ns = static_cast<double>(queue.size()) * queue.timing.ns_per_row();
-      const int retry_s = static_cast<int>(std::clamp(std::ceil(waiting_ns / 1e9), 1.0, 30.0));
-      throw ServeError(Reason::kOverloaded, what, retry_s);
-    };
-    if (static_cast<int64_t>(queue.size()) >= queue.max_requests)
-      refuse(fmt::format("the model's queue is full: {} requests wait", queue.size()));
-    if (waiting_ >= options_.max_queue)
-      refuse(fmt::format("the server's queue is full: {} requests wait", waiting_));
-    // One model leaves room for the others.
-    const int64_t most = options_.max_queue_bytes, share = queue.bytes > 0 ? most / 2 : most;
-    if (p.checked.bytes > most - waiting_bytes_ || p.checked.bytes > share - queue.bytes)
-      refuse("the server's queue is full: the requests that wait hold too much memory");
-  }
-
-  static ServeError GoneError(const Pending& p) {
-    if (p.request.cancelled->load(std::memory_order_relaxed))
-      return ServeError(Reason::kCancelled, "the request was cancelled");
-    return ServeError(Reason::kTimeout, "the deadline passed before the request was done");
-  }
-
-  // Counts and answers with an error.
-  static void Fail(Pending& p, ModelRecord& record, ServeError error, Answers& answers) {
-    if (p.answered()) return;
-    record.Failed(error.reason(), Since(p.submitted));
-    answers.Add(p, std::move(error));
   }
 
   // The answers were given.
@@ -233,82 +147,16 @@ class Scheduler::Impl {
     if (draining_ > 0) idle_.notify_all();
   }
 
-  // When the next batch may start. A request waits for others up to the model's delay, and only as long as a
-  // larger batch saves at least as much time; while cores idle, twice as much. What batches save is measured;
-  // before it is known requests wait while there is other work.
-  Clock::time_point BatchStartOf(const ModelQueue& queue, Clock::time_point now) const {
-    if (!queue.has_ready()) return Clock::time_point::max();
-    const int64_t rows = queue.ready_rows();
-    if (!queue.batches || rows >= queue.timing.expected_rows()) return now;
-    const bool idle = running_.empty() && !queue.has_files();
-    const double saving_ns = queue.timing.SavingNs(rows);
-    if (saving_ns < 0) return idle ? now : queue.first().ready + queue.max_delay;
-    const nanoseconds worth(static_cast<int64_t>(idle ? saving_ns / 2 : saving_ns));
-    return queue.first().ready + std::min<nanoseconds>(worth, queue.max_delay);
-  }
-  Clock::time_point StartOf(const ModelQueue& queue, Clock::time_point now) const {
-    return queue.has_files() ? now : BatchStartOf(queue, now);
-  }
-
-  // The work of the model that has had least, if any may start; otherwise `next` becomes the time when one
-  // may.
-  void Choose(Clock::time_point now, Work& work, Clock::time_point& next, std::vector<PendingPtr>& gone) {
-    while (true) {
-      std::shared_ptr<ModelQueue>* best = nullptr;
-      next = Clock::time_point::max();
-      for (std::shared_ptr<ModelQueue>& queue : active_) {
-        const Clock::time_point start = StartOf(*queue, now);
-        if (start > now)
-          next = std::min(next, start);
-        else if (best == nullptr || queue->used_ns < (*best)->used_ns)
-          best = &queue;
-      }
-      if (best == nullptr) return;
-      const std::shared_ptr<ModelQueue> queue = *best;
-      const size_t before = queue->size();
-      const int64_t bytes_before = queue->bytes;
-      const bool execute = BatchStartOf(*queue, now) <= now;
-      if (execute)
-        work.members = queue->TakeBatch(now, gone);
-      else
-        work.members.push_back(queue->TakeFiles());
-      Left(*queue, before, bytes_before);
-      if (queue->empty()) std::erase(active_, queue);
-      if (work.members.empty()) continue;  // all were gone
-      clock_ns_ = std::max(clock_ns_, queue->used_ns);
-      work.files = !execute;
-      work.queue = queue;
-      for (const PendingPtr& member : work.members) work.rows += RowsOf(*member);
-      if (execute) {
-        work.charged_ns = queue->timing.ns_per_row() * static_cast<double>(work.rows);
-        queue->timing.Started();
-      }
-      queue->running_rows += work.rows;
-      queue->used_ns += work.charged_ns;
-      ++queue->running;
-      running_.push_back(&work);
-      return;
-    }
-  }
-
-  // Accounts for what left a queue.
-  void Left(const ModelQueue& queue, size_t size_before, int64_t bytes_before) {
-    const auto left = static_cast<int64_t>(size_before - queue.size());
-    waiting_ -= left;
-    waiting_bytes_ -= bytes_before - queue.bytes;
-    queue.record->AddQueued(-left);
-  }
-
   void WorkLoop() {
     std::unique_lock lock(mutex_);
     while (!stopping_) {
       Work work;
       Clock::time_point next;
       std::vector<PendingPtr> gone;
-      Choose(Clock::now(), work, next, gone);
+      room_.Choose(Clock::now(), work, next, gone);
       if (!gone.empty()) {
         Answers answers;
-        for (const PendingPtr& pending : gone) Fail(*pending, *pending->record, GoneError(*pending), answers);
+        for (const PendingPtr& pending : gone) answers.FailGone(*pending);
         Unlocked(lock, [&] {
           Close(answers.Give());
           gone.clear();
@@ -317,7 +165,7 @@ class Scheduler::Impl {
       }
       if (work) {
         // Others may start beside it.
-        if (!active_.empty() && idle_workers_ > 0) work_.notify_one();
+        if (!room_.empty() && idle_workers_ > 0) work_.notify_one();
         Perform(work, lock);
         continue;
       }
@@ -357,25 +205,18 @@ class Scheduler::Impl {
       queue.record->AddRunning(-count);
     });
     const Clock::time_point end = Clock::now();
-    const auto spent_ns = static_cast<double>(Since(begin, end));
     queue.batches = queue.batches && batches;
-    queue.used_ns += spent_ns - work.charged_ns;
-    --queue.running;
-    queue.running_rows -= work.rows;
-    std::erase(running_, &work);
+    room_.Ended(work, static_cast<double>(Since(begin, end)));
     Answers answers;
     if (work.files && results.empty()) {
       Reenter(work, end, answers);
       Unlocked(lock, [&] { Close(answers.Give()); });
       return;
     }
-    if (!work.files) {
-      queue.timing.Ran(work.rows, spent_ns);
-    }
     for (size_t i = 0; i < work.members.size(); ++i) {
       Pending& member = *work.members[i];
       if (auto* error = std::get_if<ServeError>(&results[i])) {
-        Fail(member, *queue.record, std::move(*error), answers);
+        answers.Fail(member, std::move(*error));
       } else if (!member.answered()) {
         queue.record->Succeeded(member.timing, Since(member.submitted, end));
         answers.Add(member, std::move(results[i]));
@@ -407,21 +248,13 @@ class Scheduler::Impl {
     return failed;
   }
 
-  // A request whose pictures are decoded waits for its execution. It has its place already: no limit stops
-  // it.
+  // A request whose pictures are decoded waits for its execution.
   void Reenter(Work& work, Clock::time_point now, Answers& answers) {
     PendingPtr pending = std::move(work.members[0]);
     if (pending->answered()) return;
     pending->ready = now;
-    if (stopping_) {
-      Fail(*pending, *pending->record, ServeError(Reason::kUnavailable, kShuttingDown), answers);
-      return;
-    }
-    if (work.queue->empty()) active_.push_back(work.queue);
-    ++waiting_;
-    waiting_bytes_ += pending->checked.bytes;
-    work.queue->record->AddQueued(1);
-    work.queue->AddReady(std::move(pending));
+    if (stopping_) return answers.Fail(*pending, ServeError(Reason::kUnavailable, kShuttingDown));
+    room_.Reenter(work.queue, std::move(pending));
   }
 
   // Answers requests that no one waits for any more, and stops executions without others.
@@ -432,7 +265,7 @@ class Scheduler::Impl {
       const Clock::time_point now = Clock::now();
       Answers answers;
       std::vector<PendingPtr> gone;
-      const Clock::time_point next = Watch(now, gone, answers);
+      const Clock::time_point next = room_.FailGone(now, gone, answers);
       if (open_ > 0) busy = now;
       const bool rest = now - busy > kLinger;
       Unlocked(lock, [&] {
@@ -451,32 +284,6 @@ class Scheduler::Impl {
     }
   }
 
-  Clock::time_point Watch(Clock::time_point now, std::vector<PendingPtr>& gone, Answers& answers) {
-    Clock::time_point next = Clock::time_point::max();
-    for (const auto& queue : active_) {
-      const size_t size_before = queue->size();
-      const int64_t bytes_before = queue->bytes;
-      next = std::min(next, queue->TakeGone(now, gone));
-      Left(*queue, size_before, bytes_before);
-    }
-    std::erase_if(active_, [](const auto& queue) { return queue->empty(); });
-    for (const PendingPtr& pending : gone) Fail(*pending, *pending->record, GoneError(*pending), answers);
-    for (Work* work : running_) {
-      bool wanted = false;
-      for (const PendingPtr& member : work->members) {
-        if (member->answered()) continue;
-        if (member->gone(now)) {
-          Fail(*member, *work->queue->record, GoneError(*member), answers);
-        } else {
-          wanted = true;
-          next = std::min(next, member->deadline);
-        }
-      }
-      if (!wanted) work->cancel = true;
-    }
-    return next;
-  }
-
   const SchedulerOptions options_;
   Recorder& recorder_;
   const int threads_;
@@ -484,14 +291,11 @@ class Scheduler::Impl {
   std::mutex mutex_;  // of everything below but open_
   std::condition_variable work_, watch_work_, idle_;
   std::unordered_map<const Model*, std::shared_ptr<ModelQueue>> queues_;
-  std::vector<std::shared_ptr<ModelQueue>> active_;  // those with requests that wait
-  std::vector<Work*> running_;
+  WaitingRoom room_;
   int idle_workers_ = 0;
   int draining_ = 0;
   bool stopping_ = false;  // workers end
   bool ended_ = false;     // the watch ends
-  int64_t waiting_ = 0, waiting_bytes_ = 0;
-  double clock_ns_ = 0;  // what the model that ran last had used
   // When a worker, or the watch, looks again without being woken.
   Clock::time_point timed_until_ = Clock::time_point::max();
   Clock::time_point watch_until_ = Clock::time_point::max();
