@@ -1,5 +1,6 @@
 #include <sys/resource.h>
 
+#include <atomic>
 #include <condition_variable>
 #include <fstream>
 #include <future>
@@ -147,25 +148,27 @@ TEST_F(HttpTest, EndsSlowHeads) {
 }
 
 TEST_F(HttpTest, EndsSlowBodiesAndKeepsSteadyOnes) {
-  options_.limits.body_timeout_ms = 300;
+  options_.limits.body_timeout_ms = 1000;
   for (const char* encoding :
        {"Content-Length: 100000\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n186a0\r\n"}) {
     Client slow = Connect();
     slow.Send(std::string(kInferHead) + encoding);
+    std::atomic<bool> over{false};
     std::thread drip([&] {
-      for (int i = 0; i < 60 && slow.Send(" "); ++i) std::this_thread::sleep_for(milliseconds(20));
+      while (!over && slow.Send(" ")) std::this_thread::sleep_for(milliseconds(20));
     });
     EXPECT_EQ(slow.Read().status, 408);
+    over = true;
     drip.join();
-    // 10 KiB/s for a second.
-    Client steady = Connect();
-    steady.Send(std::string(kInferHead) + "Content-Length: 10240\r\n\r\n");
-    for (int i = 0; i < 10; ++i) {
-      EXPECT_TRUE(steady.Send(std::string(1024, ' ')));
-      std::this_thread::sleep_for(milliseconds(100));
-    }
-    EXPECT_EQ(steady.Read().status, 400);
   }
+  // 10 KiB/s for longer than the timeout.
+  Client steady = Connect();
+  steady.Send(std::string(kInferHead) + "Content-Length: 15360\r\n\r\n");
+  for (int i = 0; i < 15; ++i) {
+    EXPECT_TRUE(steady.Send(std::string(1024, ' ')));
+    std::this_thread::sleep_for(milliseconds(100));
+  }
+  EXPECT_EQ(steady.Read().status, 400);
 }
 
 TEST_F(HttpTest, EndsIdleConnections) {
