@@ -44,7 +44,7 @@ const kBoxes = [['dog', 0.93, [131, 223, 309, 540]], ['bicycle', 0.9, [120, 130,
 
 const kSteps = [['stem', 'Conv + SiLU', 4_200_000], ['head', 'Conv', 1_100_000], ['out', 'Concat', 90_000]].map(([node, op, ns]) => ({ node, op, kernel: 'oneDNN jit:avx2', output: 'float [1, 8]', calls: 1, ns }));
 
-export function startMock(folder, { port = 0, key = '' } = {}) {
+export function startMock(folder, { port = 0, key = '', counts = true } = {}) {
   const state = { overloaded: false, load: 0 };
   const models = kModels.map((model) => ({
     ...model, success: 0, executions: 0, failures: { overloaded: 0, timeout: 0, invalid: 0, cancelled: 0, internal: 0 }, queued: 0,
@@ -118,7 +118,7 @@ export function startMock(folder, { port = 0, key = '' } = {}) {
       if (path.startsWith('/v2/health')) return send(200, '');
       if (key && request.headers.authorization !== `Bearer ${key}`) return send(401, { error: 'no API key, or one that is not known' });
       if (path === '/v2') return send(200, { name: 'sluice', version: '0.1.0', extensions: [] });
-      if (path === '/metrics') return send(200, metrics(), { 'content-type': 'text/plain' });
+      if (path === '/metrics' && counts) return send(200, metrics(), { 'content-type': 'text/plain' });
       if (path === '/v2/repository/index') {
         return send(200, [
           ...models.map((model) => ({ name: model.name, version: '1', state: 'READY', reason: model.name === 'classify' ? "version 2 does not load: Conv 'stem/conv1': weights dimension 1 is 3, expected channels/group = 4" : '' })),

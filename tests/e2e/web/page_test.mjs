@@ -320,6 +320,18 @@ test('a server with keys asks for one and keeps it in the tab only', async () =>
   locked.close();
 });
 
+test('behind a proxy that keeps /metrics to itself there are no charts', async () => {
+  const hidden = await startMock(join(options.modules, 'dist'), { counts: false });
+  const { page, close } = await open(hidden.url);
+  await page.getByText('does not show what the server counts').waitFor();
+  assert.equal(await page.locator('section.chart').count(), 0);
+  await chooseModel(page, 'yolox-nano');
+  assert.equal(await page.getByRole('tab', { name: 'Live' }).count(), 0);
+  await runs(page);
+  await close();
+  hidden.close();
+});
+
 test('a server that goes away and comes back', async () => {
   const first = await startMock(join(options.modules, 'dist'));
   const port = Number(new URL(first.url).port);
