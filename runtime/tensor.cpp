@@ -22,8 +22,9 @@ std::shared_ptr<const void> AllocateBytes(int64_t bytes) {
   ReserveMemory(bytes);
   // Rounded up so that vector loads may read to the end of the last 64-byte line.
   const size_t size = (static_cast<size_t>(bytes) + kAlignment) / kAlignment * kAlignment;
-  void* memory = std::aligned_alloc(size < kHugeFrom ? kAlignment : kHugePage, size);
-  if (memory == nullptr) {
+  // Not std::aligned_alloc, which wants a size that is a multiple of the alignment; sanitizers insist on it.
+  void* memory = nullptr;
+  if (posix_memalign(&memory, size < kHugeFrom ? kAlignment : kHugePage, size) != 0) {
     ReturnMemory(bytes);
     throw Error(ErrorCode::kOutOfMemory, "no memory for a tensor of " + std::to_string(bytes) + " bytes");
   }
