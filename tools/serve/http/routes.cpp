@@ -116,7 +116,7 @@ Route ParseRoute(std::string_view target) {
     route.path += *segment;
     segments.push_back(std::move(*segment));
   }
-  if (segments.empty()) route.path = "/";
+  if (segments.empty()) route.path += '/';
   if (!segments.empty() && segments[0] == "v2")
     route.call = ProtocolCall(Segments(segments).subspan(1), route);
   else if (segments.size() == 1 && segments[0] == "metrics")
