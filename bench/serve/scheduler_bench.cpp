@@ -64,9 +64,8 @@ void MeasureSession(benchmark::State& state, const std::shared_ptr<const Model>&
 }
 
 // Sends requests until `left` is used up.
-void Client(Scheduler& scheduler, const std::shared_ptr<const Model>& model, std::atomic<int64_t>& left,
-            std::vector<int64_t>& latencies_ns, std::atomic<bool>& failed) {
-  const NamedValues inputs = InputsOf(*model, 1);
+void Client(Scheduler& scheduler, const std::shared_ptr<const Model>& model, const NamedValues& inputs,
+            std::atomic<int64_t>& left, std::vector<int64_t>& latencies_ns, std::atomic<bool>& failed) {
   std::binary_semaphore answered(0);
   while (left.fetch_sub(1) > 0) {
     InferRequest request;
@@ -86,12 +85,14 @@ void MeasureScheduler(benchmark::State& state, const std::shared_ptr<const Model
   Scheduler scheduler({}, recorder);
   std::atomic<bool> failed{false};
   std::vector<int64_t> latencies_ns;
+  const NamedValues inputs = InputsOf(*model, 1);
   const auto run = [&](int64_t requests) {
     std::atomic<int64_t> left{requests};
     std::vector<std::vector<int64_t>> parts(static_cast<size_t>(clients));
     {
       std::vector<std::jthread> threads;
-      for (auto& part : parts) threads.emplace_back([&] { Client(scheduler, model, left, part, failed); });
+      for (auto& part : parts)
+        threads.emplace_back([&] { Client(scheduler, model, inputs, left, part, failed); });
     }
     latencies_ns.clear();
     for (const auto& part : parts) latencies_ns.insert(latencies_ns.end(), part.begin(), part.end());

@@ -79,6 +79,17 @@ TEST(BatchTiming, KnowsWhatLargerBatchesSave) {
   EXPECT_DOUBLE_EQ(flat.SavingNs(1), 0);
 }
 
+TEST(BatchTiming, LeavesOutSizesThatCostMore) {
+  BatchTiming timing(8);
+  timing.Started();
+  EXPECT_EQ(timing.LargestUseful(), 8);
+  for (const int64_t rows : timing.sizes())
+    timing.Ran(rows, static_cast<double>(rows) * (rows > 3 ? 1200 : 1000));
+  EXPECT_EQ(timing.LargestUseful(), 3);
+  timing.InFlight(6);
+  EXPECT_EQ(timing.expected_rows(), 3);
+}
+
 // Two clients that take turns never make a batch of two, whatever they wait.
 TEST(BatchTiming, GivesUpWaitingForWhatNeverComes) {
   BatchTiming timing(8);

@@ -8,6 +8,7 @@ namespace sluice::serve {
 namespace {
 
 constexpr int kStretch = 16;
+constexpr int64_t kBetweenTrials = 64;
 
 void Mix(double& mean, double value) {
   constexpr double kNew = 0.2;
@@ -41,12 +42,22 @@ void BatchTiming::Started() {
   peak_ = 0;
 }
 
+int64_t BatchTiming::LargestUseful() const {
+  if (batches_ % kBetweenTrials == 0) return sizes_.back();
+  double best = 0;
+  for (double ns : row_ns_)
+    if (ns > 0 && (best == 0 || ns < best)) best = ns;
+  constexpr double kAboutEqual = 1.05;
+  for (size_t i = sizes_.size(); i-- > 0;)
+    if (row_ns_[i] <= kAboutEqual * best) return sizes_[i];
+  return sizes_.back();
+}
+
 int64_t BatchTiming::expected_rows() const {
-  return std::clamp<int64_t>(std::max(peak_, former_peak_), 1, sizes_.back());
+  return std::clamp<int64_t>(std::max(peak_, former_peak_), 1, LargestUseful());
 }
 
 double BatchTiming::SavingNs(int64_t rows) const {
-  constexpr int64_t kBetweenTrials = 64;
   if (batches_ % kBetweenTrials == 0) return -1;
   const size_t place = PlaceOf(rows);
   double best = 0;

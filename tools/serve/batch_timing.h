@@ -23,10 +23,14 @@ class BatchTiming {
 
   // Of one row at the sizes that ran lately; 0 before the first.
   double ns_per_row() const { return ns_per_row_; }
-  // Rows that may be expected to wait together: as many as lately were in flight, at most max_rows.
+  // The largest size at which a row costs about as little as at any; sizes that never ran may be good, and
+  // now and then every size is tried again.
+  int64_t LargestUseful() const;
+  // Rows that may be expected to wait together: as many as lately were in flight, at most LargestUseful().
   int64_t expected_rows() const;
   // What running `rows` together costs more than their share of a batch of the best size; 0 where nothing was
-  // learnt in many batches. Negative where nothing is known, and now and then so that what has changed is seen.
+  // learnt in many batches. Negative where nothing is known, and now and then so that what has changed is
+  // seen.
   double SavingNs(int64_t rows) const;
 
  private:
@@ -39,7 +43,7 @@ class BatchTiming {
   int64_t peak_ = 0, former_peak_ = 0;
   int started_ = 0;      // in the present stretch
   int64_t batches_ = 0;  // since the beginning
-  int untold_ = 0;  // batches since the last of more than one row
+  int untold_ = 0;       // batches since the last of more than one row
 };
 
 }  // namespace sluice::serve

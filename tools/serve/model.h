@@ -14,7 +14,7 @@ namespace sluice::serve {
 // What model.json beside a model says; every member has a default, so that no file is needed.
 struct ModelConfig {
   int64_t max_batch_size = 0;      // 0: requests run as they come
-  int64_t max_delay_us = 2000;     // that a request may wait for others while all cores are busy
+  int64_t max_delay_us = 2000;     // that a request may wait for others; less where that saves nothing
   int64_t max_queue = 256;         // requests that may wait; one more is kOverloaded
   int64_t default_timeout_us = 0;  // of requests that state none; 0: none
   int64_t max_timeout_us = 0;      // 0: any

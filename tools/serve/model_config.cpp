@@ -195,7 +195,7 @@ const std::vector<Key>& Keys() {
        [](const Json& json, const Place& place, ModelConfig& config) {
          config.max_batch_size = Whole(json, place, 0, 65536);
        }},
-      {"max_delay_us", "int", "that a request may wait for others while all cores are busy (2000)",
+      {"max_delay_us", "int", "that a request may wait for others; less where that saves nothing (2000)",
        [](const Json& json, const Place& place, ModelConfig& config) {
          config.max_delay_us = Whole(json, place, 0, 60'000'000);
        }},

@@ -69,7 +69,8 @@ std::vector<PendingPtr> ModelQueue::TakeBatch(Clock::time_point now, std::vector
     ready_.pop_front();
   }
   if (ready_.empty()) return batch;
-  if (!batches || ready_.front()->checked.rows < 1 || ready_.front()->checked.rows >= max_rows) {
+  const int64_t limit = timing.LargestUseful();
+  if (!batches || ready_.front()->checked.rows < 1 || ready_.front()->checked.rows >= limit) {
     batch.push_back(take(ready_.front()));
     ready_.pop_front();
     return batch;
@@ -79,9 +80,9 @@ std::vector<PendingPtr> ModelQueue::TakeBatch(Clock::time_point now, std::vector
   int64_t rows = 0;
   size_t kept = 1;
   const std::vector<int64_t>& sizes = timing.sizes();
-  for (size_t i = 0; i < ready_.size() && rows < max_rows; ++i) {
+  for (size_t i = 0; i < ready_.size() && rows < limit; ++i) {
     const Pending& candidate = *ready_[i];
-    if (rows + candidate.checked.rows > max_rows || candidate.gone(now) || !Agree(*ready_.front(), candidate))
+    if (rows + candidate.checked.rows > limit || candidate.gone(now) || !Agree(*ready_.front(), candidate))
       continue;
     chosen.push_back(i);
     rows += candidate.checked.rows;
