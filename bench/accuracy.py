@@ -60,7 +60,7 @@ def error(got, want):
 def measure(name, work):
     model = work / f"{name}.onnx"
     subprocess.run([sys.executable, str(ROOT / "bench" / "networks.py"), "--output", str(work), "--only", name],
-                   check=True, stdout=subprocess.DEVNULL)
+                   check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     random = np.random.default_rng(1)
     inputs, doubles = {}, {}
     for input_name, shape in networks.NETWORKS[name][1].items():
