@@ -31,7 +31,9 @@ std::vector<ValueId> GraphBuilder::Ops(const std::string& type, std::vector<Valu
   while (!node.inputs.empty() && node.inputs.back() == ValueId::kNone) node.inputs.pop_back();
   for (auto& [name, value] : attrs) node.attrs.Set(std::move(name), std::move(value));
   for (int i = 0; i < outputs; ++i) {
-    node.outputs.push_back(graph_.AddValue(node.name + (i == 0 ? "" : "." + std::to_string(i))));
+    std::string name = node.name;
+    if (i > 0) name.append(".").append(std::to_string(i));
+    node.outputs.push_back(graph_.AddValue(std::move(name)));
   }
   std::vector<ValueId> results = node.outputs;
   graph_.AddNode(std::move(node));

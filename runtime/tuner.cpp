@@ -35,7 +35,10 @@ std::string Processor() {
 
 std::string Joined(std::span<const int64_t> values) {
   std::string text;
-  for (int64_t value : values) text += (text.empty() ? "" : ",") + std::to_string(value);
+  for (int64_t value : values) {
+    if (!text.empty()) text += ',';
+    text += std::to_string(value);
+  }
   return text;
 }
 

@@ -9,8 +9,14 @@
 namespace sluice {
 namespace {
 
+// Whether `op` is one of the names between blanks.
 bool Names(std::string_view list, std::string_view op) {
-  return (" " + std::string(list) + " ").find(" " + std::string(op) + " ") != std::string::npos;
+  for (size_t begin = 0; begin < list.size();) {
+    const size_t end = std::min(list.find(' ', begin), list.size());
+    if (list.substr(begin, end - begin) == op) return true;
+    begin = end + 1;
+  }
+  return false;
 }
 
 // An attribute that is new in a version. Older ones mean the default: a number, each of a list, or a text.

@@ -16,7 +16,7 @@ namespace {
 
 struct Case {
   int64_t planes, depth, last_depth, kh, kw, stride, count, vectors;
-  bool bias, resume, rectify, two_lines;
+  bool bias = false, resume = false, rectify = false, two_lines = false;
 };
 
 void Check(const Case& c, uint32_t seed) {

@@ -19,8 +19,8 @@ std::string Model() {
   test::SetType(graph->add_input(), "x", {kSize, kSize});
   test::SetType(graph->add_output(), "y", {kSize, kSize});
   for (int i = 0; i < 8; ++i) {
-    const std::string from = i == 0 ? "x" : "t" + std::to_string(i),
-                      to = i == 7 ? "y" : "t" + std::to_string(i + 1);
+    const auto name = [](int at) { return std::string("t").append(std::to_string(at)); };
+    const std::string from = i == 0 ? "x" : name(i), to = i == 7 ? "y" : name(i + 1);
     test::AddNode(graph, "MatMul", {from, "x"}, {to});
   }
   return model.SerializeAsString();

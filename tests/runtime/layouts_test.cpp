@@ -29,7 +29,7 @@ class Net {
     node.inputs = std::move(inputs);
     for (auto& [name, value] : attrs) node.attrs.Set(name, value);
     node.post_ops = std::move(post_ops);
-    node.outputs = {graph->AddValue("v" + std::to_string(graph->num_values()))};
+    node.outputs = {graph->AddValue(std::string("v").append(std::to_string(graph->num_values())))};
     const ValueId result = node.outputs[0];
     graph->AddNode(std::move(node));
     return result;

@@ -16,7 +16,7 @@ ModelProto Model(bool seeds) {
   GraphProto* graph = model.mutable_graph();
   SetType(graph->add_input(), "x", {40, 1000});
   const auto add = [&](const std::string& op, Names inputs, int type = TensorProto::FLOAT) {
-    const std::string output = "y" + std::to_string(graph->output_size());
+    const std::string output = std::string("y").append(std::to_string(graph->output_size()));
     NodeProto* node = Add(graph, op, inputs, {output});
     AddOutput(graph, output, type);
     if (seeds && op == "Dropout")

@@ -20,7 +20,7 @@ test::ModelProto ManyIfs() {
   test::SetType(graph->add_input(), "go", {}, test::TensorProto::BOOL);
   test::AddFloats(graph, "m", {64, 64}, std::vector<float>(64 * 64, 0.5f));
   for (int i = 0; i < kBranches; ++i) {
-    const std::string y = "y" + std::to_string(i);
+    const std::string y = std::string("y").append(std::to_string(i));
     test::NodeProto* node = test::AddNode(graph, "If", {"go"}, {y});
     for (const bool then : {true, false}) {
       auto* attribute = node->add_attribute();

@@ -54,7 +54,7 @@ inline std::shared_ptr<const Model> Serve(const ModelProto& proto, const std::st
               .config = std::move(config),
               .info = {}};
   model.info.name = name;
-  model.info.version = "1";
+  model.info.version = std::string("1");
   model.info.labels = model.config.labels;
   return std::make_shared<const Model>(std::move(model));
 }

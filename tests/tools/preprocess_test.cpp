@@ -10,7 +10,7 @@ namespace {
 
 ValueInfo Input(Shape shape, DataType type = DataType::kFloat) {
   ValueInfo info;
-  info.name = "x";
+  info.name = std::string("x");
   info.dtype = type;
   info.has_shape = true;
   info.shape = std::move(shape);

@@ -285,7 +285,7 @@ class GraphPrinter {
     std::string text;
     for (NodeId id : graph_.TopologicalOrder()) text += PrintNode(graph_.node(id)) + "\n";
     text += "return";
-    for (ValueId id : graph_.outputs) text += " " + NameOf(id);
+    for (ValueId id : graph_.outputs) text.append(" ").append(NameOf(id));
     return text;
   }
 
@@ -328,7 +328,7 @@ class GraphPrinter {
   std::string PrintNode(const Node& node) {
     std::string outputs, inputs, attrs;
     for (ValueId output : node.outputs) {
-      if (output != ValueId::kNone) names_[output] = "%" + std::to_string(count_++);
+      if (output != ValueId::kNone) names_[output] = std::string("%").append(std::to_string(count_++));
       outputs += (outputs.empty() ? "" : ", ") + NameOf(output);
     }
     size_t own = node.inputs.size();
@@ -343,7 +343,7 @@ class GraphPrinter {
     if (!attrs.empty()) attrs += "}";
     std::string text = outputs + " = " + node.op_type + "(" + inputs + ")" + attrs;
     for (const PostOp& op : node.post_ops) {
-      text += " + " + ToString(op);
+      text.append(" + ").append(ToString(op));
       if (op.operand >= 0) text += "(" + NameOf(node.inputs[static_cast<size_t>(op.operand)]) + ")";
     }
     return text;

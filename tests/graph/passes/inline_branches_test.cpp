@@ -13,7 +13,7 @@ std::string OpsOf(const Graph& graph) {
     text += (text.empty() ? "" : " ") + graph.node(id).op_type;
     for (const auto& [name, attribute] : graph.node(id).attrs.all()) {
       if (const auto* nested = std::get_if<std::shared_ptr<Graph>>(&attribute))
-        text += "[" + OpsOf(**nested) + "]";
+        text.append("[").append(OpsOf(**nested)).append("]");
     }
   }
   return text;
