@@ -150,6 +150,8 @@ void Section::CheckAllRead() const {
 std::vector<Section> ParseCfg(std::string_view text, const std::string& file) {
   std::vector<Section> sections;
   int number = 0;
+  constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
+  if (text.starts_with(kByteOrderMark)) text.remove_prefix(kByteOrderMark.size());
   for (size_t begin = 0; begin < text.size();) {
     const size_t end = std::min(text.find('\n', begin), text.size());
     ++number;

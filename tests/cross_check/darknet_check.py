@@ -18,6 +18,8 @@ import tempfile
 
 import numpy as np
 
+from darknet_rows import rows_of, sections
+
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 LIBRARY = "/usr/lib/darknet/libdarknet.so"
@@ -153,7 +155,9 @@ def cases():
         yield f"conv_padding_bn{batch_normalize}", Net(5).conv(6, 3, pad=0, padding=2, **bn), BOTH
         yield f"conv_groups_bn{batch_normalize}", Net(6, channels=6).conv(9, 3, groups=3, **bn), BOTH
         yield f"conv_depthwise_bn{batch_normalize}", Net(7, channels=6).conv(6, 3, groups=6, **bn), BOTH
-        yield f"connected_bn{batch_normalize}", Net(8).connected(10, activation="relu", **bn), DARKNET
+        # OpenCV looks for the statistics before the weights, as those of convolutions are.
+        yield f"connected_bn{batch_normalize}", Net(8).connected(10, activation="leaky", **bn), (
+            DARKNET if batch_normalize else BOTH)
         yield f"gru_bn{batch_normalize}", recurrent("gru", batch_normalize, 9, parts=3), DARKNET
         yield f"gru_tanh_bn{batch_normalize}", recurrent("gru", batch_normalize, 10, parts=3, tanh=1), DARKNET
         yield f"lstm_bn{batch_normalize}", recurrent("lstm", batch_normalize, 11, parts=4), DARKNET
@@ -208,6 +212,12 @@ def cases():
             "region", anchors="1,2,3,4", classes=3, num=2, softmax=softmax), DARKNET
         yield f"detection_softmax{softmax}", Net(48).connected(3 * 3 * (4 + 2 * 5)).section(
             "detection", classes=4, coords=4, num=2, side=3, softmax=softmax, sqrt=1), DARKNET
+    for name, keys in (("yolo_rows", {}), ("yolo_rows_scaled", {"scale_x_y": 1.2}),
+                       ("yolo_rows_new_coords", {"scale_x_y": 2.0, "new_coords": 1})):
+        yield name, Net(53).conv(16, 1, activation="logistic" if "new_coords" in keys else "linear").section(
+            "yolo", anchors="10,20,30,40,50,60", mask="0,2", classes=3, num=3, **keys), OPENCV
+    yield "region_rows", Net(54).conv(16, 1).section(
+        "region", anchors="1,2,3,4", classes=3, num=2, softmax=1), OPENCV
     yield "yolo", Net(49).conv(16, 1).section("yolo", anchors="10,20,30,40,50,60", mask="0,2", classes=3, num=3), DARKNET
     tree = pathlib.Path("/usr/share/darknet/data/9k.tree")
     if tree.exists():
@@ -300,6 +310,17 @@ def difference(got, want):
     return worst if np.isfinite(worst) else float("inf")
 
 
+def as_rows(net, got, want):
+    """The output of a head as OpenCV's rows, without the scores that it leaves out as too low."""
+    kind, keys = sections(net.text)[-1]
+    rows = rows_of(got.reshape(net.shape), keys, kind, *net.input[:0:-1])
+    wanted = want.reshape(rows.shape)
+    rows[:, 5:][wanted[:, 5:] == 0] = 0
+    if "new_coords" in keys:
+        rows[:, 4] = wanted[:, 4]  # which OpenCV does not set then
+    return rows.ravel()
+
+
 class Quiet:
     """Darknet prints each layer on the standard outputs."""
 
@@ -361,6 +382,8 @@ def main():
                     failed += 1
                     continue
                 for reference, want in results.items():
+                    if "_rows" in name:
+                        got = [as_rows(net, *pair) for pair in zip(got, want)]
                     off = max(difference(a, b) for a, b in zip(got, want))
                     worst = max(worst, off)
                     compared += 1

@@ -24,6 +24,7 @@ import onnx
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "cross_check"))
 import ort  # noqa: E402
+from darknet_rows import rows_of, sections  # noqa: E402
 
 CONFIGURATIONS = pathlib.Path("/usr/share/darknet/cfg")
 VOC = ("aeroplane bicycle bird boat bottle bus car cat chair cow diningtable dog horse motorbike person pottedplant "
@@ -71,37 +72,6 @@ def run(command, model, folder, inputs, *options):
     return {file.stem: np.load(file) for file in out.glob("*.npy")}
 
 
-def sections(cfg):
-    """[(name, {key: value})] of a cfg file."""
-    found = []
-    for line in cfg.read_text().splitlines():
-        line = line.split("#")[0].replace(" ", "")
-        if line.startswith("["):
-            found.append((line[1:-1], {}))
-        elif "=" in line:
-            key, value = line.split("=", 1)
-            found[-1][1][key] = value
-    return found
-
-
-def rows_of(head, keys, kind, width, height):
-    """OpenCV's rows [x, y, w, h, objectness, scores] of one picture from a head's output [channels, h, w]."""
-    numbers = [float(x) for x in keys["anchors"].split(",") if x]
-    anchors = np.array(numbers).reshape(-1, 2)
-    if kind == "yolo":
-        anchors = anchors[[int(i) for i in keys["mask"].split(",")]] / [width, height]
-    entries = head.reshape(len(anchors), -1, *head.shape[1:])
-    h, w = head.shape[1:]
-    if kind == "region":
-        anchors = anchors / [w, h]
-    ys, xs = np.mgrid[0:h, 0:w]
-    rows = np.stack([(entries[:, 0] + xs) / w, (entries[:, 1] + ys) / h,
-                     np.exp(entries[:, 2]) * anchors[:, 0, None, None],
-                     np.exp(entries[:, 3]) * anchors[:, 1, None, None], entries[:, 4]], axis=1)
-    rows = np.concatenate([rows, entries[:, 5:] * entries[:, 4:5]], axis=1)
-    return rows.transpose(2, 3, 0, 1).reshape(h * w * len(anchors), -1)
-
-
 def overlap(a, b):
     both = max(0, min(a[2], b[2]) - max(a[0], b[0])) * max(0, min(a[3], b[3]) - max(a[1], b[1]))
     areas = [(x[2] - x[0]) * (x[3] - x[1]) for x in (a, b)]
@@ -112,7 +82,7 @@ def check_rows(failures, command, cfg, folder):
     """Raw outputs on the network input of dog.jpg, in every way of converting."""
     data = np.load(cfg.with_suffix(".dog.npz"))
     image = data["input"]
-    heads = [(name, keys) for name, keys in sections(cfg) if name in ("yolo", "region")]
+    heads = [(name, keys) for name, keys in sections(cfg.read_text()) if name in ("yolo", "region")]
     wanted = [data[name] for name in data.files if name != "input"]
     for options in ((), ("--no-fold",), ("--opset", "9"), ("--opset", "21"), ("--batch", "dynamic"), ("--batch", "2")):
         model = folder / "net.onnx"

@@ -33,6 +33,14 @@ TEST(DarknetCfg, ReadsSectionsKeysAndComments) {
   EXPECT_EQ(sections[1].Ints("layers"), (std::vector<int64_t>{-1, 3}));
 }
 
+TEST(DarknetCfg, TakesFilesOfWindows) {
+  const auto sections =
+      darknet::ParseCfg("\xef\xbb\xbf[net]\r\nwidth=32\r\n\r\n[route]\r\nlayers=-1\r\n", "x.cfg");
+  ASSERT_EQ(sections.size(), 2u);
+  EXPECT_EQ(sections[0].Int("width"), 32);
+  EXPECT_EQ(sections[1].line(), 4);
+}
+
 TEST(DarknetCfg, RefusalsNameFileLineSectionAndKey) {
   EXPECT_EQ(RefusalOf(""), "net.cfg: no [section]; this is no Darknet configuration");
   EXPECT_EQ(RefusalOf("[net\n"), "net.cfg:1: expected [section], found '[net'");

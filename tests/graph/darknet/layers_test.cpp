@@ -51,6 +51,50 @@ TEST(DarknetLayers, ConvolutionWithUnequalStridesDilationAndGroups) {
   ExpectNear(net.Run(), Convolve(net.x, weights, bias, {3, 2, 1, 2, 2, 2}).values);
 }
 
+// Each pixel adds a window of every filter; weights are stored by input channel, then filter.
+TEST(DarknetLayers, Deconvolution) {
+  struct Case {
+    int64_t size, stride, pad;
+    bool normalized;
+  };
+  for (const Case& k :
+       {Case{2, 2, 0, false}, Case{4, 2, 1, true}, Case{3, 1, 1, true}, Case{5, 3, 0, false}}) {
+    TestNet net(3, 5, 4);
+    const auto bias = net.Weights(2);
+    std::vector<float> scale(2, 1), mean(2, 0), variance(2, 1 - 1e-5f);
+    if (k.normalized) {
+      scale = net.Weights(2, 1, 0.2f);
+      mean = net.Weights(2);
+      variance = net.Append({0.5f, 2});
+    }
+    const auto weights = net.Weights(static_cast<size_t>(3 * 2 * k.size * k.size));
+    net.Add("deconvolutional", "filters=2 activation=leaky size=" + std::to_string(k.size) +
+                                   " stride=" + std::to_string(k.stride) + " pad=" + std::to_string(k.pad) +
+                                   " batch_normalize=" + std::to_string(k.normalized));
+    const int64_t around = k.pad * (k.size / 2);
+    Maps want(2, 4 * k.stride + k.size - 2 * around, 3 * k.stride + k.size - 2 * around);
+    for (size_t i = 0; i < weights.size(); ++i) {
+      const auto at = static_cast<int64_t>(i), square = k.size * k.size;
+      const int64_t from = at / (2 * square), to = at / square % 2;
+      for (int64_t j = 0; j < 20; ++j) {
+        const int64_t y = j / 4 * k.stride + at / k.size % k.size - around,
+                      x = j % 4 * k.stride + at % k.size - around;
+        if (want.has(y, x)) want.at(to, y, x) += weights[i] * net.x.at(from, j / 4, j % 4);
+      }
+    }
+    for (size_t i = 0; i < want.values.size(); ++i) {
+      const size_t o = i * 2 / want.values.size();
+      const double y = scale[o] * (want.values[i] - mean[o]) / std::sqrt(variance[o] + 1e-5) + bias[o];
+      want.values[i] = static_cast<float>(y > 0 ? y : 0.1 * y);
+    }
+    for (const bool fold : {true, false}) {
+      DarknetOptions options;
+      options.fold = fold;
+      ExpectNear(net.Run(options), want.values);
+    }
+  }
+}
+
 TEST(DarknetLayers, ConvolutionAndMaxPoolWithAntialiasing) {
   for (const int64_t kind : {1, 2}) {
     TestNet net(3, 9, 8);
