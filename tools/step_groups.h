@@ -38,6 +38,7 @@ OtherSteps AddTimes(std::span<const StepTime> times, std::vector<StepGroup>& gro
 // Of a file that `sluice bench` wrote, with --profile (a trace of one run) or --json (means of all runs).
 // Throws Error{kInvalidArgument} that names the file.
 std::vector<StepTime> ReadStepTimes(const std::string& path);
-std::vector<StepTime> StepTimesOf(const Session& session);
+// Of runs of one session: the median of each step, so that a run which the system held up does not show.
+std::vector<StepTime> StepTimesOf(std::span<const std::vector<StepProfile>> runs);
 
 }  // namespace sluice::tools

@@ -72,11 +72,14 @@ std::vector<StepTime> ReadStepTimes(const std::string& path) {
   return times;
 }
 
-std::vector<StepTime> StepTimesOf(const Session& session) {
+std::vector<StepTime> StepTimesOf(std::span<const std::vector<StepProfile>> runs) {
   std::vector<StepTime> times;
-  for (const StepProfile& step : session.profile()) {
-    const double calls = static_cast<double>(std::max<int64_t>(step.calls, 1));
-    times.push_back({step.node, step.kernel, static_cast<double>(step.total_ns) / 1e6 / calls});
+  for (size_t i = 0; !runs.empty() && i < runs[0].size(); ++i) {
+    std::vector<int64_t> all_ns;
+    for (const std::vector<StepProfile>& run : runs) all_ns.push_back(run.at(i).total_ns);
+    std::nth_element(all_ns.begin(), all_ns.begin() + all_ns.size() / 2, all_ns.end());
+    times.push_back(
+        {runs[0][i].node, runs[0][i].kernel, static_cast<double>(all_ns[all_ns.size() / 2]) / 1e6});
   }
   return times;
 }

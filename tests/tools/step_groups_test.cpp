@@ -106,6 +106,23 @@ TEST_F(StepTimes, OfFigures) {
   EXPECT_DOUBLE_EQ(times[0].ms, 1.5);
 }
 
+TEST(StepTimesOf, TakesTheMedianOfEachStep) {
+  std::vector<std::vector<StepProfile>> runs(3, std::vector<StepProfile>(2));
+  for (size_t i = 0; i < 3; ++i) {
+    runs[i][0].node = "a";
+    runs[i][0].kernel = "direct";
+    runs[i][0].total_ns = i == 1 ? 90'000'000 : 1'000'000 * (static_cast<int64_t>(i) + 1);
+    runs[i][1].total_ns = 5'000'000;
+  }
+  const std::vector<StepTime> times = StepTimesOf(runs);
+  ASSERT_EQ(times.size(), 2u);
+  EXPECT_EQ(times[0].node, "a");
+  EXPECT_EQ(times[0].kernel, "direct");
+  EXPECT_EQ(times[0].ms, 3);
+  EXPECT_EQ(times[1].ms, 5);
+  EXPECT_TRUE(StepTimesOf({}).empty());
+}
+
 TEST_F(StepTimes, RefusesOthers) {
   for (const char* text :
        {"", "[]", "{}", "3", R"({"steps": []})", R"({"steps": [{"node": 1}]})", R"({"steps": 3})",
