@@ -70,9 +70,10 @@ void CheckSameInputs(const Session& a, const Session& b) {
 void Print(const RunComparison& comparison, const Options& options) {
   std::vector<std::vector<std::string>> rows = {
       {"value", "operator", "type", "max abs", "max rel", "cosine", "ulps"}};
-  int64_t differ = 0;
+  int64_t differ = 0, not_finite = 0;
   for (const ComparedValue& value : comparison.values) {
     differ += !value.result.equal;
+    not_finite += value.errors.not_finite > 0;
     if (options.quiet && value.result.equal) continue;
     rows.push_back({(value.result.equal ? "  " : "! ") + value.name, value.op.empty() ? "-" : value.op,
                     value.type, fmt::format("{:.3g}", value.errors.max_abs),
@@ -86,6 +87,7 @@ void Print(const RunComparison& comparison, const Options& options) {
                first->node.empty() ? "" : " '" + first->node + "'", first->result.message);
   }
   fmt::print("{} values compared, {} differ", comparison.values.size(), differ);
+  if (not_finite > 0) fmt::print("; {} hold numbers that are not finite on both sides", not_finite);
   if (comparison.only_got + comparison.only_want > 0) {
     fmt::print("; {} only in the first, {} only in the second", comparison.only_got, comparison.only_want);
   }
@@ -106,6 +108,7 @@ void WriteJson(const RunComparison& comparison, const std::string& path) {
                       {"type", value.type},
                       {"agrees", value.result.equal},
                       {"reason", value.result.message},
+                      {"not_finite", value.errors.not_finite},
                       {"max_abs", Number(value.errors.max_abs)},
                       {"max_rel", Number(value.errors.max_rel)},
                       {"cosine", Number(value.errors.cosine)},

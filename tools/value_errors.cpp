@@ -44,6 +44,7 @@ ValueErrors ErrorsOf(const Tensor& got, const Tensor& want) {
     for (size_t i = 0; i < want_values.size(); ++i) {
       const auto a = static_cast<double>(got_values[i]), b = static_cast<double>(want_values[i]);
       const bool same = a == b || (std::isnan(a) && std::isnan(b));
+      if (!std::isfinite(a) && !std::isfinite(b)) ++errors.not_finite;
       double error = same ? 0 : std::abs(a - b);
       if (std::isnan(error)) error = std::numeric_limits<double>::infinity();
       errors.max_abs = std::max(errors.max_abs, error);

@@ -16,6 +16,7 @@ struct ValueErrors {
   static constexpr std::array<int64_t, 8> kUlpBounds = {0, 1, 4, 16, 64, 256, 1024, 4096};
 
   int64_t count = 0;
+  int64_t not_finite = 0;         // NaN or infinite on both sides, of which no error can tell
   double max_abs = 0;
   double max_rel = 0;             // relative to the larger of the two
   double cosine = 1;              // of the angle between them as vectors; 1 where both are zero

@@ -44,6 +44,8 @@ TEST(ValueErrors, OfHalves) {
 
 TEST(ValueErrors, NaNAndInfinity) {
   EXPECT_EQ(ErrorsOf(Floats({kNaN, kInf}), Floats({kNaN, kInf})).max_abs, 0);
+  EXPECT_EQ(ErrorsOf(Floats({kNaN, kInf, 1}), Floats({kNaN, kInf, 1})).not_finite, 2);
+  EXPECT_EQ(ErrorsOf(Floats({kNaN}), Floats({1})).not_finite, 0);
   EXPECT_EQ(ErrorsOf(Floats({kNaN}), Floats({1})).max_abs, kInf);
   EXPECT_EQ(ErrorsOf(Floats({1}), Floats({-kInf})).max_rel, kInf);
   EXPECT_EQ(ErrorsOf(Floats({kNaN}), Floats({1})).ulps.back(), 1);
