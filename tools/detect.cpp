@@ -134,8 +134,8 @@ class SavePath {
   }
   std::string For(const std::string& picture) {
     if (!is_folder_) return save_;
-    return fmt::format("{}/{}.png", save_,
-                       SafeFileName(std::filesystem::path(picture).stem().string(), taken_));
+    const std::string name = SafeFileName(std::filesystem::path(picture).stem().string(), taken_);
+    return (std::filesystem::path(save_) / (name + ".png")).string();
   }
 
  private:
