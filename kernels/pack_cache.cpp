@@ -6,6 +6,7 @@
 #include <mutex>
 #include <random>
 #include <tuple>
+#include <utility>
 
 namespace sluice {
 namespace {
@@ -57,6 +58,13 @@ Cache& TheCache() {
 }
 
 thread_local HeldScope* innermost = nullptr;
+thread_local bool packs_alone = false;
+
+std::unique_ptr<Tensor> Pack(int64_t packed_bytes, const std::function<void(std::byte*)>& pack) {
+  auto packed = std::make_unique<Tensor>(DataType::kUInt8, Shape{packed_bytes});
+  pack(static_cast<std::byte*>(packed->mutable_data()));
+  return packed;
+}
 
 PackedWeights FindOrPack(const Tensor& weights, const std::string& format, int64_t packed_bytes,
                          const std::function<void(std::byte*)>& pack) {
@@ -70,10 +78,7 @@ PackedWeights FindOrPack(const Tensor& weights, const std::string& format, int64
     }
   }
   // Packed outside of the lock; of two threads that meet here, the second one's work is dropped.
-  auto packed = std::make_unique<Tensor>(DataType::kUInt8, Shape{packed_bytes});
-  pack(static_cast<std::byte*>(packed->mutable_data()));
-
-  const PackedWeights result(packed.release(), [key](const Tensor* tensor) {
+  const PackedWeights result(Pack(packed_bytes, pack).release(), [key](const Tensor* tensor) {
     delete tensor;
     Cache& owner = TheCache();
     const std::lock_guard guard(owner.mutex);
@@ -91,10 +96,15 @@ PackedWeights FindOrPack(const Tensor& weights, const std::string& format, int64
 
 PackedWeights PackShared(const Tensor& weights, const std::string& format, int64_t packed_bytes,
                          const std::function<void(std::byte*)>& pack) {
-  PackedWeights packed = FindOrPack(weights, format, packed_bytes, pack);
+  PackedWeights packed =
+      packs_alone ? Pack(packed_bytes, pack) : FindOrPack(weights, format, packed_bytes, pack);
   if (innermost != nullptr) innermost->given_.push_back(packed);
   return packed;
 }
+
+PackAloneScope::PackAloneScope() : outer_(std::exchange(packs_alone, true)) {}
+
+PackAloneScope::~PackAloneScope() { packs_alone = outer_; }
 
 HeldScope::HeldScope() : outer_(innermost) { innermost = this; }
 

@@ -19,6 +19,19 @@ using PackedWeights = std::shared_ptr<const Tensor>;
 PackedWeights PackShared(const Tensor& weights, const std::string& format, int64_t packed_bytes,
                          const std::function<void(std::byte*)>& pack);
 
+// While it lives, PackShared on this thread packs without looking for others who did, which costs a reading of the
+// weights: for kernels that run once.
+class PackAloneScope {
+ public:
+  PackAloneScope();
+  ~PackAloneScope();
+  PackAloneScope(const PackAloneScope&) = delete;
+  PackAloneScope& operator=(const PackAloneScope&) = delete;
+
+ private:
+  bool outer_;
+};
+
 // Notes memory that a kernel holds beside packed weights.
 void CountHeld(int64_t bytes);
 

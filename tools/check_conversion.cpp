@@ -4,41 +4,27 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "graph/import.h"
 #include "graph/infer.h"
 #include "graph/operator.h"
 #include "graph/verify.h"
-#include "kernels/evaluate.h"
-#include "runtime/cache_budget.h"
-#include "runtime/cpu_quota.h"
-#include "runtime/executable.h"
-#include "runtime/thread_pool.h"
 #include "sluice/error.h"
+#include "tools/check_in_parts.h"
 #include "tools/compare.h"
 #include "tools/elements.h"
 #include "tools/model_args.h"
+#include "tools/run_nodes.h"
 
 namespace sluice::tools {
 namespace {
 
-constexpr uint64_t kSeed = 1;
 // Weights that were rounded to float16's 11 bits, and sums of them.
 constexpr double kRoundedError = 0.05;
 
 [[noreturn]] void Fail(const std::string& what) {
   throw Error(ErrorCode::kInternal, "the converted model failed its check, nothing was written: " + what);
-}
-
-ValueInfo InfoOf(const GraphValue& value) {
-  ValueInfo info;
-  info.name = value.name;
-  info.dtype = value.type.dtype;
-  info.has_shape = value.type.has_shape;
-  info.is_sequence = value.type.kind == ValueType::Kind::kSequence;
-  info.is_optional = value.type.kind == ValueType::Kind::kOptional;
-  for (const Dim& dim : value.type.shape) info.shape.push_back(dim.value());
-  return info;
 }
 
 // Results that no two runs share.
@@ -59,87 +45,29 @@ bool IsRandom(const Graph& graph) {
   return false;
 }
 
-bool HasNestedGraphs(const Graph& graph) {
-  for (NodeId id : graph.TopologicalOrder()) {
-    for (const auto& [name, attribute] : graph.node(id).attrs.all()) {
-      if (std::holds_alternative<std::shared_ptr<Graph>>(attribute)) return true;
-    }
-  }
-  return false;
-}
-
-// Node after node: packed weights live as long as their node runs, values until their last use, so that
-// memory for the weights is needed once.
-std::vector<Value> RunNodes(Graph& graph, const std::vector<Value>& inputs) {
-  const std::vector<NodeId> order = graph.TopologicalOrder();
-  std::vector<size_t> uses(graph.num_values());
-  for (NodeId id : order) {
-    for (ValueId value : graph.node(id).inputs) {
-      if (value != ValueId::kNone) ++uses[static_cast<size_t>(value)];
-    }
-  }
-  for (ValueId value : graph.outputs) ++uses[static_cast<size_t>(value)];
-  std::vector<Value> values(graph.num_values());
-  for (size_t i = 0; i < inputs.size(); ++i) values[static_cast<size_t>(graph.inputs[i])] = inputs[i];
-  const auto take = [&](ValueId id) -> Value {
-    if (id == ValueId::kNone) return {};
-    const auto place = static_cast<size_t>(id);
-    const bool last = --uses[place] == 0;
-    if (Tensor& constant = graph.value(id).constant; !constant.empty())
-      return last ? std::move(constant) : constant;
-    return last ? std::move(values[place]) : values[place];
-  };
-  for (NodeId id : order) {
-    const Node& node = graph.node(id);
-    std::vector<Value> given;
-    for (ValueId input : node.inputs) given.push_back(take(input));
-    std::vector<Value> results = Evaluate(node, given);
-    for (size_t i = 0; i < node.outputs.size(); ++i) {
-      if (node.outputs[i] == ValueId::kNone || uses[static_cast<size_t>(node.outputs[i])] == 0) continue;
-      values[static_cast<size_t>(node.outputs[i])] = std::move(results[i]);
-    }
-  }
-  std::vector<Value> results;
-  for (ValueId output : graph.outputs) results.push_back(take(output).Owned());
-  return results;
-}
-
-std::vector<Value> RunAsWritten(std::unique_ptr<Graph> graph, const std::vector<Value>& inputs) {
-  graph->Compact();
-  std::vector<Value> results;
-  const auto pool = ThreadPool::Get(AvailableCpus());
-  if (HasNestedGraphs(*graph)) {
-    const auto budget = std::make_shared<CacheBudget>(1, 0);
-    pool->Run([&] { results = Executable(std::move(graph), budget, false).Run(inputs); });
-  } else {
-    pool->Run([&] { results = RunNodes(*graph, inputs); });
-  }
-  return results;
-}
-
+// Infinite where numbers are not finite.
 double LargestMagnitude(const Value& value) {
   if (!value.is_tensor()) return 0;
   const Summary summary = Summarize(value.tensor());
+  if (summary.nans > 0) return std::numeric_limits<double>::infinity();
   return summary.known ? std::max(std::abs(summary.min), std::abs(summary.max)) : 0;
 }
 
-}  // namespace
-
-ConversionCheck CheckByRun(std::unique_ptr<Graph> original, const std::string& file, bool approximate,
-                           const std::function<void(std::string_view)>& stage) {
-  ConversionCheck check;
+// `reason` is set where the original does not run; throws where the result alone does not.
+std::vector<ComparedOutput> RunBoth(std::unique_ptr<Graph> original, const std::string& file,
+                                    const std::function<void(std::string_view)>& stage, std::string& reason) {
+  std::vector<ComparedOutput> outputs;
   std::vector<Value> inputs, want, got;
-  std::vector<std::string> names;
-  const bool random = IsRandom(*original);
-  for (ValueId id : original->outputs) names.push_back(original->value(id).name);
+  for (ValueId id : original->outputs) outputs.push_back({original->value(id).name, {}, {}});
   try {
-    for (ValueId id : original->inputs)
-      inputs.push_back(Noise(InfoOf(original->value(id)), kSeed + inputs.size()));
+    for (ValueId id : original->inputs) {
+      inputs.push_back(Noise(ToValueInfo(original->value(id)), kSeed + inputs.size()));
+    }
     stage("running the original");
     want = RunAsWritten(std::move(original), inputs);
   } catch (const Error& error) {
-    check.reason = error.what();
-    return check;
+    reason = error.what();
+    return {};
   }
   try {
     stage("running the result");
@@ -149,16 +77,43 @@ ConversionCheck CheckByRun(std::unique_ptr<Graph> original, const std::string& f
   } catch (const Error& error) {
     Fail(error.what());
   }
-  check.ran = true;
-  for (size_t i = 0; i < want.size(); ++i) {
-    const Comparison result = Compare(got[i], want[i], {});
-    const double largest = LargestMagnitude(want[i]);
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    outputs[i].got = std::move(got[i]);
+    outputs[i].want = std::move(want[i]);
+  }
+  return outputs;
+}
+
+}  // namespace
+
+ConversionCheck CheckByRun(std::unique_ptr<Graph> original, const std::string& file, bool approximate,
+                           const std::function<void(std::string_view)>& stage) {
+  ConversionCheck check;
+  const bool random = IsRandom(*original);
+  // Why an output is not what it should be; empty where it is.
+  const auto judge = [&](const ComparedOutput& output) -> std::string {
+    const Comparison result = Compare(output.got, output.want, {});
+    const double largest = LargestMagnitude(output.want);
     const double relative = result.largest_error / (largest > 0 ? largest : 1);
-    if (random) continue;
-    if (!result.equal && !(approximate && relative <= kRoundedError)) {
-      Fail(fmt::format("output '{}': {}", names[i], result.message));
-    }
+    if (!result.equal && !(approximate && relative <= kRoundedError)) return result.message;
+    check.not_finite |= !std::isfinite(largest);
     check.largest_error = std::max(check.largest_error, relative);
+    return "";
+  };
+  if (!random) {
+    const auto parts = RunInParts(*original, file, stage);
+    check.ran = parts && std::all_of(parts->begin(), parts->end(),
+                                     [&](const ComparedOutput& output) { return judge(output).empty(); });
+    if (check.ran) return check;
+  }
+  check = {};
+  const std::vector<ComparedOutput> outputs = RunBoth(std::move(original), file, stage, check.reason);
+  if (!check.reason.empty()) return check;
+  check.ran = true;
+  for (const ComparedOutput& output : outputs) {
+    if (random) break;
+    if (const std::string message = judge(output); !message.empty())
+      Fail(fmt::format("output '{}': {}", output.name, message));
   }
   return check;
 }

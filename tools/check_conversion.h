@@ -16,9 +16,11 @@ struct ConversionCheck {
   bool ran = false;
   std::string reason;        // why not
   double largest_error = 0;  // relative to the largest number of the output
+  bool not_finite = false;   // some results are no finite numbers, of which little can be told
 };
 
-// Runs `original` as it is written and the model in `file`, both on seeded inputs. Where `approximate`, the
+// Runs `original` as it is written and the model in `file`, both on seeded inputs; in parts where that says the
+// same in less time (check_in_parts.h). Where `approximate`, the
 // results may differ as those of rounded weights do. Throws Error{kInternal} naming the output for results
 // that differ more and for a model that does not run where the original does. `stage` is told what is at
 // hand.

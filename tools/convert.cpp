@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <charconv>
 #include <filesystem>
 
 #include "graph/darknet/import.h"
@@ -24,7 +25,7 @@
 namespace sluice::tools {
 namespace {
 
-constexpr int64_t kDarknetOpset = 13, kOldestDarknetOpset = 9;
+constexpr int64_t kDarknetOpset = 13, kOldestDarknetOpset = 9, kOldestDecodeOpset = 11;
 // Below the 2 GiB that a protobuf message may have, with room for everything but weights.
 constexpr int64_t kMostInline = (int64_t{1} << 31) - (int64_t{64} << 20);
 
@@ -49,10 +50,11 @@ struct Options {
 
 int64_t ParseBatch(const std::string& text) {
   if (text == "dynamic") return -1;
-  const Shape shape = ParseShape(text);
-  if (shape.size() != 1 || shape[0] < 1)
+  int64_t batch = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), batch);
+  if (error != std::errc() || end != text.data() + text.size() || batch < 1)
     Fail(fmt::format("--batch {}: expected a number from 1 on, or dynamic", text));
-  return shape[0];
+  return batch;
 }
 
 std::unique_ptr<Graph> ReadDarknet(const Options& options) {
@@ -62,6 +64,9 @@ std::unique_ptr<Graph> ReadDarknet(const Options& options) {
   darknet.opset = options.opset.value_or(kDarknetOpset);
   if (darknet.opset < kOldestDarknetOpset) {
     Fail(fmt::format("--opset {}: Darknet networks need {} or newer", darknet.opset, kOldestDarknetOpset));
+  }
+  if (darknet.decode && darknet.opset < kOldestDecodeOpset) {
+    Fail(fmt::format("--opset {}: --decode needs {} or newer", darknet.opset, kOldestDecodeOpset));
   }
   darknet.batch = ParseBatch(options.batch);
   darknet.fold = !options.no_fold;
@@ -178,9 +183,10 @@ std::unique_ptr<Graph> Edit(Graph& graph, const Options& options, std::vector<st
 
 std::string CheckNote(const ConversionCheck& check) {
   if (!check.ran) return "not run: " + check.reason;
-  return check.largest_error == 0
-             ? "gives the same results"
-             : fmt::format("results differ by {:.2g} of the largest", check.largest_error);
+  const std::string note =
+      check.largest_error == 0 ? "gives the same results"
+                               : fmt::format("results differ by {:.2g} of the largest", check.largest_error);
+  return check.not_finite ? note + ", of which some are not finite" : note;
 }
 
 // Writes the model beside its place, checks it there and puts it in its place. Weights that only `graph`
@@ -237,7 +243,6 @@ int Run(const Options& options) {
   Write(std::move(graph), std::move(original), options, notes);
   if (IsDarknet(options) && options.inputs.size() == 1) line += ", random weights";
   for (const std::string& note : notes) line += "; " + note;
-  // The model itself may have gone to standard output.
   // A stream may be standard output, where the model is.
   fmt::print(IsStream(options.output) ? stderr : stdout, "{}\n", line);
   return 0;

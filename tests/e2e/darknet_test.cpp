@@ -199,7 +199,8 @@ TEST_F(DarknetCommand, RefusesWhatDoesNotFit) {
   Spill(Path("names"), "cat\ndog\nfish\n");
   expect_refused({Path("net.cfg"), Path("net.weights"), "--names", Path("names")}, {"2 classes", "3"});
   expect_refused({Path("net.cfg"), Path("net.weights"), "--batch", "0"}, {"--batch 0"});
-  expect_refused({Path("net.cfg"), Path("net.weights"), "--decode", "--opset", "9"}, {"opset 9"});
+  expect_refused({Path("net.cfg"), Path("net.weights"), "--batch", "x"}, {"--batch x", "or dynamic"});
+  expect_refused({Path("net.cfg"), Path("net.weights"), "--decode", "--opset", "9"}, {"--decode needs 11"});
 }
 
 }  // namespace
