@@ -27,8 +27,9 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 LONGEST_TIMES_COPY, MOST_TIMES_SIZE = 3.0, 2.5
 
 
-def count_floats(cfg):
-    """Of a network of [convolutional], [shortcut], [route], [upsample], [maxpool] and [yolo] sections."""
+def convolutions(cfg):
+    """(filters, whether normalised, weights of a filter) of each, of a network of [convolutional], [shortcut],
+    [route], [upsample], [maxpool] and [yolo] sections."""
     sections = []
     for line in cfg.read_text().splitlines():
         line = line.split("#")[0].replace(" ", "")
@@ -37,12 +38,12 @@ def count_floats(cfg):
         elif "=" in line:
             sections[-1][1].setdefault(*line.split("=", 1))
     channels = int(sections[0][1].get("channels", 3))
-    outputs, floats = [], 0
+    outputs, found = [], []
     for name, keys in sections[1:]:
         if name == "convolutional":
             filters, size = int(keys["filters"]), int(keys["size"])
-            floats += filters * (4 if int(keys.get("batch_normalize", 0)) else 1)
-            floats += filters * channels // int(keys.get("groups", 1)) * size * size
+            found.append((filters, int(keys.get("batch_normalize", 0)),
+                          channels // int(keys.get("groups", 1)) * size * size))
             channels = filters
         elif name == "route":
             indices = [int(index) for index in keys["layers"].split(",")]
@@ -50,16 +51,23 @@ def count_floats(cfg):
         elif name not in ("shortcut", "upsample", "maxpool", "yolo"):
             raise SystemExit(f"{cfg}: [{name}] is not counted here")
         outputs.append(channels)
-    return floats
+    return found
 
 
-def write_weights(path, floats):
+def write_weights(path, layers):
+    """Such that values stay near 1."""
     generator = np.random.default_rng(1)
     with path.open("wb") as file:
+        def put(array):
+            file.write(array.astype("<f4").tobytes())
         file.write(np.array([0, 2, 0], "<i4").tobytes() + bytes(8))
-        for begin in range(0, floats, 1 << 22):
-            # Positive, as variances must be.
-            file.write(generator.uniform(0.01, 0.1, min(1 << 22, floats - begin)).astype("<f4").tobytes())
+        for filters, normalized, fan_in in layers:
+            put(generator.normal(0, 0.1, filters))
+            if normalized:
+                put(generator.normal(1, 0.1, filters))
+                put(generator.normal(0, 0.1, filters))
+                put(generator.uniform(0.5, 1.5, filters))
+            put(generator.standard_normal((filters, fan_in), np.float32) * np.float32((2 / fan_in) ** 0.5))
 
 
 def timed(command):
@@ -86,7 +94,7 @@ def main():
     with tempfile.TemporaryDirectory(dir=args.folder) as temporary:
         folder = pathlib.Path(temporary)
         weights, copy, model = folder / "net.weights", folder / "copy.weights", folder / "net.onnx"
-        write_weights(weights, count_floats(args.cfg))
+        write_weights(weights, convolutions(args.cfg))
         command = [str(args.sluice), "convert", str(args.cfg), str(weights), "-o", str(model)]
         if args.optimize:
             plain = folder / "plain.onnx"
