@@ -9,6 +9,10 @@
 
 namespace sluice::onednn {
 
+// Scratch is booked in floats, whole lines of the cache.
+constexpr int64_t RoundUp16(int64_t elems) { return (elems + 15) / 16 * 16; }
+constexpr int64_t FloatsOf(int64_t bytes) { return RoundUp16((bytes + 3) / 4); }
+
 // Conv and ConvTranspose of float tensors of rank 3 to 5 through oneDNN, one primitive a tile.
 //
 // Tiles are images, or ranges of channels of one image, or (convolutions only) bands of output rows of
