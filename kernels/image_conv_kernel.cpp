@@ -55,10 +55,8 @@ void ImageConvKernel::Prepare(PrepareContext& ctx) {
   panels_ = CeilDiv(CeilDiv(g.oc, block_) * block_, DirectConvPanel());
   ChooseTiles();
 
-  const std::vector<PostOp>& ops = ctx.post_ops();
-  if (!ops.empty() && ops[0].kind == PostOp::Kind::kLeakyRelu) slope_ = ops[0].alpha;
-  if (!ops.empty() && ops[0].kind == PostOp::Kind::kRelu) slope_ = 0.0f;
-  post_ops_ = BlockedPostOps(ctx, slope_ ? 1 : 0, layout);
+  register_ops_ = RegisterOps(ctx, layout);
+  post_ops_ = BlockedPostOps(ctx, register_ops_.size(), layout);
 
   ctx.SetInputLayout(0, plain_ ? Layout::kPlain : layout);
   ctx.SetOutputLayout(0, layout);
@@ -183,6 +181,7 @@ void ImageConvKernel::Run(const RunContext& ctx, int64_t tile) const {
   const int64_t image_elems = planes_ * g.in_elems() * depth_;
   const Range panels = PieceOf(panels_, splits_, tile % splits_),
               all = PieceOf(g.n * runs_, bands_, tile / splits_);
+  const SumOps ops = register_ops_.For(ctx);
   for (int64_t first = all.begin; first < all.end;) {
     const int64_t n = first / runs_;
     const Range runs{first - n * runs_, std::min(all.end - n * runs_, runs_)};
@@ -196,15 +195,15 @@ void ImageConvKernel::Run(const RunContext& ctx, int64_t tile) const {
         source = {scratch, InputRows(runs.end - runs.begin) * line_ * depth_, line_ * depth_};
       }
       for (int64_t panel = panels.begin; panel < panels.end; ++panel) {
-        RunPanel(ctx, source, n, runs, plane, planes, panel);
+        RunPanel(ctx, ops, source, n, runs, plane, planes, panel);
       }
     }
     first = n * runs_ + runs.end;
   }
 }
 
-void ImageConvKernel::RunPanel(const RunContext& ctx, const Source& source, int64_t n, Range runs,
-                               int64_t plane, int64_t planes, int64_t panel) const {
+void ImageConvKernel::RunPanel(const RunContext& ctx, const SumOps& ops, const Source& source, int64_t n,
+                               Range runs, int64_t plane, int64_t planes, int64_t panel) const {
   const ConvGeometry& g = geometry_;
   const Window& w = g.window;
   const int64_t width = DirectConvPanel(), lanes = width / 2, c = panel * width;
@@ -231,8 +230,7 @@ void ImageConvKernel::RunPanel(const RunContext& ctx, const Source& source, int6
   run.dst_vector = lanes < block_ ? lanes : dst_plane;
   run.vectors = oc_blocks * block_ - c <= lanes ? 1 : 2;
   run.resume = plane > 0;
-  run.rectify = last && slope_.has_value();
-  run.slope = slope_.value_or(0.0f);
+  if (last) run.ops = ops;
   // A panel is part of one block, or two of them.
   const int64_t block_count = std::min(std::max<int64_t>(1, width / block_), oc_blocks - c / block_);
   for (int64_t r = runs.begin; r < runs.end; ++r) {
@@ -245,6 +243,7 @@ void ImageConvKernel::RunPanel(const RunContext& ctx, const Source& source, int6
         (n * oc_blocks + c / block_) * dst_plane + (line * line_outputs + outputs.begin) * block_;
     float* dst = ctx.out<float>(0) + offset;
     run.dst = dst + c % block_;
+    if (run.ops.operand != nullptr) run.ops.operand = ops.operand + offset + c % block_;
     run.count = outputs.end - outputs.begin;
     run.gap =
         !flat_ && run.count > line_outputs ? w.strides[0] * source.row_stride - line_outputs * run.step : 0;

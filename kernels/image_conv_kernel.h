@@ -1,11 +1,10 @@
 #pragma once
 
-#include <optional>
-
 #include "kernels/blocked_post_ops.h"
 #include "kernels/ops/conv_geometry.h"
 #include "kernels/pack_cache.h"
 #include "kernels/parallel.h"
+#include "kernels/register_ops.h"
 #include "kernels/simd/direct_conv.h"
 
 namespace sluice {
@@ -40,8 +39,8 @@ class ImageConvKernel : public Kernel {
   int64_t InputRows(int64_t runs) const;
   void CopyIn(const float* image, int64_t first_run, int64_t runs, int64_t plane, int64_t planes,
               float* to) const;
-  void RunPanel(const RunContext& ctx, const Source& source, int64_t n, Range runs, int64_t plane,
-                int64_t planes, int64_t panel) const;
+  void RunPanel(const RunContext& ctx, const SumOps& ops, const Source& source, int64_t n, Range runs,
+                int64_t plane, int64_t planes, int64_t panel) const;
 
   ConvGeometry geometry_;
   int64_t block_ = 1;
@@ -57,8 +56,8 @@ class ImageConvKernel : public Kernel {
   int64_t runs_ = 1;                            // of an image
   int64_t bands_ = 1, splits_ = 1, chunk_ = 1;  // pieces of all runs, of the panels; planes of a chunk
   int64_t panels_ = 1;
-  std::optional<float> slope_;  // of a first post-op that the registers take
-  BlockedPostOps post_ops_;
+  RegisterOps register_ops_;
+  BlockedPostOps post_ops_;  // those that follow
   PackedWeights packed_, bias_;
 };
 

@@ -2,12 +2,14 @@
 #define HWY_TARGET_INCLUDE "kernels/simd/direct_conv.cpp"
 #include "kernels/simd/direct_conv.h"
 
+#include "kernels/simd/unroll.h"
+
 // The order matters: the first of these includes this file again for every instruction set.
 // clang-format off
 #include <hwy/foreach_target.h>  // IWYU pragma: keep
 #include <hwy/cache_control.h>
 #include <hwy/highway.h>
-#include "kernels/simd/post_ops-inl.h"
+#include "kernels/simd/sum_ops-inl.h"
 // clang-format on
 
 HWY_BEFORE_NAMESPACE();
@@ -24,6 +26,8 @@ constexpr int kRows = 14;
 #else
 constexpr int kRows = 6;
 #endif
+// Floats from one output's inputs to the next one's at stride 1 in this target's blocked layout.
+constexpr int kBlock = HWY_TARGET <= HWY_AVX3 ? 16 : 8;
 
 // Planes of a 1x1 convolution that are fetched ahead. A plane is 50 ns of work; what another core has just
 // written takes up to 200 ns to arrive, and the runs of a plane are too short for the processor to foresee.
@@ -39,20 +43,50 @@ HWY_INLINE void FetchAhead(const DirectConvRun& run, const float* src, int64_t p
   for (int r = 0; r < rows; ++r) hwy::Prefetch(from + r * run.step);
 }
 
-template <int rows, int vectors>
-HWY_INLINE void Accumulate(const float* HWY_RESTRICT src, int64_t step, int64_t gap, int64_t depth,
-                           const float* HWY_RESTRICT& weights, V (&sums)[rows][vectors]) {
+// `depth` channels of one tap. kStep: the step where it is known to the compiler, which then needs one
+// register for all outputs; 0 otherwise.
+template <int kStep, int rows, int vectors>
+HWY_INLINE void Accumulate(const float* HWY_RESTRICT src, int64_t any_step, int64_t gap, int64_t depth,
+                           const float* HWY_RESTRICT& weights, V (&sums)[rows * vectors]) {
   const Tag d;
-  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d)), step = kStep == 0 ? any_step : kStep;
   constexpr int kHalf = rows % 2 == 0 ? rows / 2 : rows;
   const float* HWY_RESTRICT second = src + kHalf * step + gap;
-  for (int64_t k = 0; k < depth; ++k) {
+  const auto one = [&](int64_t k) HWY_ATTR {
     V w[vectors];
     for (int v = 0; v < vectors; ++v) w[v] = hn::Load(d, weights + v * lanes);
     weights += 2 * lanes;
+    SLUICE_UNROLL
     for (int r = 0; r < rows; ++r) {
       const V x = hn::Set(d, r < kHalf ? src[r * step + k] : second[(r - kHalf) * step + k]);
-      for (int v = 0; v < vectors; ++v) sums[r][v] = hn::MulAdd(x, w[v], sums[r][v]);
+      for (int v = 0; v < vectors; ++v) {
+        V& sum = sums[r * vectors + v];
+        sum = hn::MulAdd(x, w[v], sum);
+      }
+    }
+  };
+  int64_t k = 0;
+  if (kStep != 0) {
+    for (; k + 4 <= depth; k += 4) {
+      for (int64_t i = 0; i < 4; ++i) one(k + i);
+    }
+  }
+  for (; k < depth; ++k) one(k);
+}
+
+// All taps of all channels.
+template <int kStep, int rows, int vectors>
+HWY_INLINE void AccumulateAll(const DirectConvRun& run, const float* src, V (&sums)[rows * vectors]) {
+  const bool single = run.kh == 1 && run.kw == 1;
+  const float* weights = run.weights;
+  for (int64_t plane = 0; plane < run.planes; ++plane) {
+    if (single) FetchAhead<rows>(run, src, plane);
+    const int64_t depth = plane + 1 < run.planes ? run.depth : run.last_depth;
+    for (int64_t i = 0; i < run.kh; ++i) {
+      for (int64_t j = 0; j < run.kw; ++j) {
+        const float* from = src + plane * run.plane_stride + i * run.row_stride + j * run.col_stride;
+        Accumulate<kStep, rows, vectors>(from, run.step, run.gap, depth, weights, sums);
+      }
     }
   }
 }
@@ -63,41 +97,34 @@ void Outputs(const DirectConvRun& run, int64_t first) {
   const Tag d;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
   float* dst = run.dst + first * run.dst_step;
-  V sums[rows][vectors];
-  for (int r = 0; r < rows; ++r) {
-    for (int v = 0; v < vectors; ++v) {
-      sums[r][v] = run.resume            ? hn::LoadU(d, dst + r * run.dst_step + v * run.dst_vector)
-                   : run.bias == nullptr ? hn::Zero(d)
-                                         : hn::LoadU(d, run.bias + v * lanes);
-    }
+  const float* operand = run.ops.operand == nullptr ? nullptr : run.ops.operand + first * run.dst_step;
+  const auto place = [&](int i) { return i / vectors * run.dst_step + i % vectors * run.dst_vector; };
+  V sums[rows * vectors];
+  SLUICE_UNROLL
+  for (int i = 0; i < rows * vectors; ++i) {
+    sums[i] = run.resume            ? hn::LoadU(d, dst + place(i))
+              : run.bias == nullptr ? hn::Zero(d)
+                                    : hn::LoadU(d, run.bias + i % vectors * lanes);
   }
-  const float* weights = run.weights;
-  const float* src = run.src + first * run.step;
-  const int64_t step = run.step;
-  const bool single = run.kh == 1 && run.kw == 1;
-  if (single) {
+  if (run.kh == 1 && run.kw == 1) {
     // What the stores at the end will need, for the same reason.
-    for (int r = 0; r < rows; ++r) {
-      for (int v = 0; v < vectors; ++v) __builtin_prefetch(dst + r * run.dst_step + v * run.dst_vector, 1);
+    SLUICE_UNROLL
+    for (int i = 0; i < rows * vectors; ++i) __builtin_prefetch(dst + place(i), 1);
+    if (operand != nullptr) {
+      SLUICE_UNROLL
+      for (int i = 0; i < rows * vectors; ++i) hwy::Prefetch(operand + place(i));
     }
   }
-  for (int64_t plane = 0; plane < run.planes; ++plane) {
-    if (single) FetchAhead<rows>(run, src, plane);
-    const int64_t depth = plane + 1 < run.planes ? run.depth : run.last_depth;
-    for (int64_t i = 0; i < run.kh; ++i) {
-      for (int64_t j = 0; j < run.kw; ++j) {
-        const float* from = src + plane * run.plane_stride + i * run.row_stride + j * run.col_stride;
-        Accumulate<rows, vectors>(from, step, run.gap, depth, weights, sums);
-      }
-    }
-  }
-  const V slope = hn::Set(d, run.slope);
-  for (int r = 0; r < rows; ++r) {
-    for (int v = 0; v < vectors; ++v) {
-      const V x = run.rectify ? Rectify(d, sums[r][v], slope) : sums[r][v];
-      hn::StoreU(x, d, dst + r * run.dst_step + v * run.dst_vector);
-    }
-  }
+  const float* src = run.src + first * run.step;
+  if (run.step == kBlock)
+    AccumulateAll<kBlock, rows, vectors>(run, src, sums);
+  else if (run.step == 2 * kBlock)
+    AccumulateAll<2 * kBlock, rows, vectors>(run, src, sums);
+  else
+    AccumulateAll<0, rows, vectors>(run, src, sums);
+  ApplySumOps(d, run.ops, sums, [&](int i) { return operand + place(i); });
+  SLUICE_UNROLL
+  for (int i = 0; i < rows * vectors; ++i) hn::StoreU(sums[i], d, dst + place(i));
 }
 
 // The outputs from `first` on in `blocks` blocks that differ in size by at most one; none has more than

@@ -2,6 +2,8 @@
 
 #include <cstdint>
 
+#include "kernels/simd/sum_ops.h"
+
 namespace sluice {
 
 // Direct convolution of one run of outputs, neighbours along a line, for one panel of output channels. All
@@ -25,9 +27,7 @@ struct DirectConvRun {
   int64_t count;    // outputs
   int64_t vectors;  // of the panel that count, 1 or 2
   bool resume;      // sums go on from what dst holds
-  // y = x for x >= 0, slope x otherwise, if `rectify`.
-  bool rectify;
-  float slope;
+  SumOps ops;       // the operand is where dst is
 };
 
 // Output channels of a panel: two vectors.
