@@ -1,3 +1,4 @@
+#include "kernels/depthwise_kernel.h"
 #include "kernels/dispatch.h"
 #include "kernels/forwarding_kernel.h"
 #include "kernels/image_conv_kernel.h"
@@ -91,7 +92,7 @@ const Operator kConv = {
     .max_inputs = 3,
     .infer = InferConv,
     .kernels = {&Make<WinogradKernel>, &Make<ShortConvKernel>, &Make<DirectConvKernel>,
-                &Make<ImageConvKernel>, &Make<onednn::ForwardConvKernel>, &Make<PlainConvKernel<false>>},
+                &Make<ImageConvKernel>, &Make<DepthwiseKernel>, &Make<onednn::ForwardConvKernel>, &Make<PlainConvKernel<false>>},
     .takes_post_ops = true,
     .types = "float, double, float16, bfloat16",
 };

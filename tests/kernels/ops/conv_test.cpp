@@ -89,7 +89,13 @@ TEST(Conv, TiledShapes) {
   CheckCase(conv(1, 1, 20, 9, {60, 61}, 5, 2, 2), 4);        // bands, one block of channels
   CheckCase(conv(5, 1, 24, 40, {20, 20}, 3, 1, 1), 5);       // images
   CheckCase(conv(2, 1, 32, 130, {20, 20}, 3, 1, 1), 6);      // images and channels
-  CheckCase(conv(1, 200, 200, 200, {60, 60}, 5, 1, 2), 7);   // depthwise
+  CheckCase(conv(1, 200, 200, 200, {60, 60}, 5, 1, 2), 7);   // depthwise, in bands
+  CheckCase(conv(2, 150, 150, 150, {17, 15}, 3, 2, 1), 17);  // in ranges of channels, with a tail
+  CheckCase(conv(1, 40, 40, 40, {31, 30}, 3, 1, 1), 18,
+            {{.kind = Kind::kAdd, .operand = 3}, {Kind::kClip, 0, 6}, {Kind::kSigmoid}}, {Random({1, 40, 31, 30}, 73)});
+  CheckCase(conv(1, 1, 32, 40, {31, 30}, 1, 1, 0), 19,
+            {{Kind::kClip, 1, 6}, {.kind = Kind::kAdd, .operand = 3}, {Kind::kLeakyRelu, 1.5f}},
+            {Random({1, 40, 31, 30}, 72)});
   CheckCase(conv(1, 4, 64, 128, {30, 30}, 3, 1, 1), 8);      // groups of whole blocks
   CheckCase(conv(1, 4, 24, 24, {80, 80}, 3, 1, 1), 9);       // groups that are not
   CheckCase(conv(1, 1, 20, 40, {4000}, 9, 1, 4), 10);        // one axis
@@ -130,7 +136,7 @@ TEST(Conv, WeightsThatAreNoConstants) {
                           {nullptr, nullptr, nullptr}, {{DataType::kFloat, shape}}, {true}, {});
   });
   EXPECT_GT(step.request.scratch_bytes, 150 * 20 * 9 * 4 / 4);
-  ASSERT_EQ(step.declined.size(), 4u);
+  ASSERT_EQ(step.declined.size(), 5u);
   EXPECT_NE(step.declined[3].find("direct: weights are not constant"), std::string::npos) << step.declined[3];
   EXPECT_NE(step.declined[0].find("winograd"), std::string::npos) << step.declined[0];
 }
