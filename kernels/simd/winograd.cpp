@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "kernels/simd/unroll.h"
+
 // The order matters: the first of these includes this file again for every instruction set.
 // clang-format off
 #include <hwy/foreach_target.h>  // IWYU pragma: keep
@@ -29,9 +31,13 @@ constexpr int kRows = 14;
 constexpr int kRows = 6;
 #endif
 
-// Floats between the channels of two tiles: lines of tiles a power of two apart would share few sets of the
-// cache.
-HWY_INLINE int64_t TileStride(const WinogradShape& s) { return s.ic() + 16; }
+// Bytes of weights that are in the L2 cache from one group of tiles to the next.
+constexpr int64_t kStays = 512 * 1024;
+
+// Floats between two elements of transformed input and of products: a vector more than there are, since lines
+// a power of two apart would share few sets of the cache.
+HWY_INLINE int64_t InputStride(const WinogradShape& s, int64_t tiles) { return tiles * s.ic() + 16; }
+HWY_INLINE int64_t ProductStride(int64_t tiles, int64_t width) { return tiles * width + 16; }
 
 HWY_INLINE V Twice(V x) { return hn::Add(x, x); }
 
@@ -83,21 +89,20 @@ HWY_INLINE TilePlace PlaceOf(const WinogradShape& s, int64_t tile) {
   return {tile / per_image, within / cols * s.m, within % cols * s.m};
 }
 
-// v[element][tile][ic], tiles TileStride apart, = B^T x B of every tile.
+// v[element][block of ic][tile][ic of the block] = B^T x B of every tile.
 template <class Form>
 void TransformInput(const WinogradShape& s, const float* src, int64_t tile, int64_t tiles, float* v) {
   constexpr int kSize = Form::size;
   const Tag d;
-  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d)), ic = s.ic(), plane = s.ih * s.iw * s.block;
-  const int64_t ld = TileStride(s);
-  for (int64_t t = 0; t < tiles; ++t) {
-    const TilePlace place = PlaceOf(s, tile + t);
-    const int64_t top = place.row * Form::stride - s.pad_top, left = place.col * Form::stride - s.pad_left;
-    const bool inside = top >= 0 && left >= 0 && top + kSize <= s.ih && left + kSize <= s.iw;
-    for (int64_t c = 0; c < ic; c += lanes) {
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d)), plane = s.ih * s.iw * s.block;
+  const int64_t stride = InputStride(s, tiles);
+  for (int64_t c = 0; c < s.ic(); c += lanes) {
+    float* to = v + c / s.block * tiles * s.block + c % s.block;
+    for (int64_t t = 0; t < tiles; ++t, to += s.block) {
+      const TilePlace place = PlaceOf(s, tile + t);
+      const int64_t top = place.row * Form::stride - s.pad_top, left = place.col * Form::stride - s.pad_left;
+      const bool inside = top >= 0 && left >= 0 && top + kSize <= s.ih && left + kSize <= s.iw;
       const float* from = src + (place.n * s.ic_blocks + c / s.block) * plane + c % s.block;
-      // What another core has just written, or lies in memory, takes longer to arrive than a block takes.
-      const int64_t ahead = c + 2 * s.block < ic ? 2 * plane : Form::m * Form::stride * s.block;
       V y[kSize][kSize];
       for (int i = 0; i < kSize; ++i) {
         const int64_t row = top + i;
@@ -106,7 +111,9 @@ void TransformInput(const WinogradShape& s, const float* src, int64_t tile, int6
           const int64_t col = left + j;
           const float* at = from + (row * s.iw + col) * s.block;
           if (inside) {
-            hwy::Prefetch(at + ahead);
+            // What another core has just written, or lies in memory, takes longer to arrive than a tile
+            // takes.
+            hwy::Prefetch(at + 2 * Form::m * Form::stride * s.block);
             x[j] = hn::LoadU(d, at);
           } else {
             x[j] = row >= 0 && row < s.ih && col >= 0 && col < s.iw ? hn::LoadU(d, at) : hn::Zero(d);
@@ -118,28 +125,42 @@ void TransformInput(const WinogradShape& s, const float* src, int64_t tile, int6
         V column[kSize], out[kSize];
         for (int i = 0; i < kSize; ++i) column[i] = y[i][j];
         InputLine<Form>(column, out);
-        for (int i = 0; i < kSize; ++i) hn::StoreU(out[i], d, v + ((i * kSize + j) * tiles + t) * ld + c);
+        for (int i = 0; i < kSize; ++i) hn::StoreU(out[i], d, to + (i * kSize + j) * stride);
       }
     }
   }
 }
 
-// c[row][channel of the panel] = sum over k of a[row][k] * panel[k][channel]; rows of a are ld apart.
-template <int rows, int vectors>
-HWY_INLINE void Product(const float* HWY_RESTRICT a, int64_t ld, int64_t ic, const float* HWY_RESTRICT panel,
-                        int64_t width, float* HWY_RESTRICT c) {
+// What is fetched while a product runs, from memory or a slower cache: `lines` lines for every four of its k.
+struct Ahead {
+  const float* from;
+  int64_t lines;
+};
+
+// c[row][channel of the panel] = sum over k of a[row][k] * panel[k][channel]; a is [block of k][row][k of the
+// block], blocks `ld` apart.
+template <int block, int rows, int vectors>
+HWY_INLINE void Product(const float* HWY_RESTRICT a, int64_t ld, int64_t blocks,
+                        const float* HWY_RESTRICT panel, int64_t width, Ahead& ahead, float* HWY_RESTRICT c) {
   const Tag d;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
   V sums[rows][vectors];
   for (int r = 0; r < rows; ++r) {
     for (int i = 0; i < vectors; ++i) sums[r][i] = hn::Zero(d);
   }
-  for (int64_t k = 0; k < ic; ++k) {
-    V b[vectors];
-    for (int i = 0; i < vectors; ++i) b[i] = hn::Load(d, panel + k * width + i * lanes);
-    for (int r = 0; r < rows; ++r) {
-      const V x = hn::Set(d, a[r * ld + k]);
-      for (int i = 0; i < vectors; ++i) sums[r][i] = hn::MulAdd(x, b[i], sums[r][i]);
+  for (int64_t b = 0; b < blocks; ++b, a += ld) {
+    // Of constant distances, so that one register addresses all rows.
+    for (int k = 0; k < block; k += 4) {
+      for (int64_t i = 0; i < ahead.lines; ++i, ahead.from += 16) __builtin_prefetch(ahead.from, 0, 2);
+      SLUICE_UNROLL
+      for (int u = 0; u < 4; ++u, panel += width) {
+        V w[vectors];
+        for (int i = 0; i < vectors; ++i) w[i] = hn::Load(d, panel + i * lanes);
+        for (int r = 0; r < rows; ++r) {
+          const V x = hn::Set(d, a[r * block + k + u]);
+          for (int i = 0; i < vectors; ++i) sums[r][i] = hn::MulAdd(x, w[i], sums[r][i]);
+        }
+      }
     }
   }
   for (int r = 0; r < rows; ++r) {
@@ -147,19 +168,19 @@ HWY_INLINE void Product(const float* HWY_RESTRICT a, int64_t ld, int64_t ic, con
   }
 }
 
-// `count` rows in `blocks` blocks that differ in size by at most one; none has more than `rows`.
-template <int rows, int vectors>
-void Products(const float* a, int64_t ld, int64_t count, int64_t blocks, int64_t ic, const float* panel,
-              int64_t width, float* c) {
-  while (blocks > 0 && (count + blocks - 1) / blocks == rows) {
-    Product<rows, vectors>(a, ld, ic, panel, width, c);
-    a += rows * ld;
+// `count` rows in `pieces` pieces that differ in size by at most one; none has more than `rows`.
+template <int block, int rows, int vectors>
+void Products(const float* a, int64_t ld, int64_t count, int64_t pieces, int64_t blocks, const float* panel,
+              int64_t width, Ahead& ahead, float* c) {
+  while (pieces > 0 && (count + pieces - 1) / pieces == rows) {
+    Product<block, rows, vectors>(a, ld, blocks, panel, width, ahead, c);
+    a += rows * block;
     c += rows * width;
     count -= rows;
-    --blocks;
+    --pieces;
   }
   if constexpr (rows > 1) {
-    if (blocks > 0) Products<rows - 1, vectors>(a, ld, count, blocks, ic, panel, width, c);
+    if (pieces > 0) Products<block, rows - 1, vectors>(a, ld, count, pieces, blocks, panel, width, ahead, c);
   }
 }
 
@@ -190,6 +211,7 @@ void TransformOutput(const WinogradShape& s, const float* products, int64_t widt
   constexpr int kSize = Form::size, m = Form::m;
   const Tag d;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d)), plane = s.oh * s.ow * s.block;
+  const int64_t stride = ProductStride(tiles, width);
   for (int64_t t = 0; t < tiles; ++t) {
     const TilePlace place = PlaceOf(s, tile + t);
     const int64_t rows = std::min<int64_t>(m, s.oh - place.row),
@@ -201,7 +223,7 @@ void TransformOutput(const WinogradShape& s, const float* products, int64_t widt
       for (int column = 0; column < kSize; ++column) {
         V x[kSize], out[m];
         for (int row = 0; row < kSize; ++row)
-          x[row] = hn::Load(d, products + ((row * kSize + column) * tiles + t) * width + i * lanes);
+          x[row] = hn::Load(d, products + (row * kSize + column) * stride + t * width + i * lanes);
         OutputLine<Form>(x, out);
         for (int row = 0; row < m; ++row) half[row][column] = out[row];
       }
@@ -224,25 +246,28 @@ void TransformOutput(const WinogradShape& s, const float* products, int64_t widt
 
 int64_t Panel() { return 2 * static_cast<int64_t>(hn::Lanes(Tag())); }
 
-template <class Form>
+template <class Form, int block>
 void RunAs(const WinogradShape& s, const float* src, const float* packed, const float* bias,
            const VectorOp* ops, int num_ops, float* dst, int64_t tile, int64_t tiles, int64_t panel,
            int64_t panels, float* scratch) {
-  const int64_t width = Panel(), ic = s.ic(), elems = s.elems(), ld = TileStride(s);
-  const int64_t blocks = (tiles + kRows - 1) / kRows;
+  const int64_t width = Panel(), elems = s.elems(), panel_elems = s.ic() * width;
+  const int64_t stride = InputStride(s, tiles), product_stride = ProductStride(tiles, width);
+  const int64_t pieces = (tiles + kRows - 1) / kRows;
+  // The next element's weights, 4 * width floats for every four k, unless they stay in L2 anyway.
+  const int64_t lines = elems * panel_elems * panels * 4 <= kStays ? 0 : (width / 4 + pieces - 1) / pieces;
   float* v = scratch;
-  float* products = v + elems * tiles * ld;
+  float* products = v + elems * stride;
   TransformInput<Form>(s, src, tile, tiles, v);
   for (int64_t p = panel; p < panel + panels; ++p) {
-    const float* weights = packed + p * elems * ic * width;
     const bool narrow = s.oc() - p * width <= width / 2;
     for (int64_t e = 0; e < elems; ++e) {
-      const float *a = v + e * tiles * ld, *b = weights + e * ic * width;
-      float* c = products + e * tiles * width;
+      const float *a = v + e * stride, *weights = packed + (p * elems + e) * panel_elems;
+      float* c = products + e * product_stride;
+      Ahead ahead{weights + panel_elems, lines};
       if (narrow)
-        Products<kRows, 1>(a, ld, tiles, blocks, ic, b, width, c);
+        Products<block, kRows, 1>(a, tiles * block, tiles, pieces, s.ic_blocks, weights, width, ahead, c);
       else
-        Products<kRows, 2>(a, ld, tiles, blocks, ic, b, width, c);
+        Products<block, kRows, 2>(a, tiles * block, tiles, pieces, s.ic_blocks, weights, width, ahead, c);
     }
     TransformOutput<Form>(s, products, width, narrow ? 1 : 2, bias, ops, num_ops, dst, tile, tiles,
                           p * width);
@@ -253,7 +278,8 @@ void Run(const WinogradShape& s, const float* src, const float* packed, const fl
          const VectorOp* ops, int num_ops, float* dst, int64_t tile, int64_t tiles, int64_t panel,
          int64_t panels, float* scratch) {
   WithWinogradForm(s.m, s.kernel, s.stride, [&]<class Form>(const Form&) {
-    RunAs<Form>(s, src, packed, bias, ops, num_ops, dst, tile, tiles, panel, panels, scratch);
+    const auto& run = s.block == 16 ? RunAs<Form, 16> : RunAs<Form, 8>;
+    run(s, src, packed, bias, ops, num_ops, dst, tile, tiles, panel, panels, scratch);
   });
 }
 
@@ -269,7 +295,7 @@ HWY_EXPORT(Run);
 int64_t WinogradPanel() { return HWY_DYNAMIC_DISPATCH(Panel)(); }
 
 int64_t WinogradScratchElems(const WinogradShape& s, int64_t tiles) {
-  return s.elems() * tiles * (s.ic() + 16 + WinogradPanel());
+  return s.elems() * (tiles * (s.ic() + WinogradPanel()) + 32);
 }
 
 void WinogradRun(const WinogradShape& shape, const float* src, const float* packed, const float* bias,
