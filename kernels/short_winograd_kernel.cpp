@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "kernels/cache_sizes.h"
+#include "kernels/measuring.h"
 #include "kernels/parallel.h"
 
 namespace sluice {
@@ -174,7 +175,7 @@ void ShortWinogradKernel::ChooseBands(PrepareContext& ctx) {
       weights > static_cast<double>(L2Bytes()) / 2 ? weights * static_cast<double>(bands_) * kOpsPerByte : 0;
   const double cost = products / kProductShare + transforms + reads;
   const double direct = static_cast<double>(g.flops()) / kDirectShare;
-  if (cost > kLeastGain * direct) {
+  if (cost > kLeastGain * direct && !MeasuringScope::active()) {
     ctx.Decline("expected at " + std::to_string(static_cast<int64_t>(100 * cost / direct)) +
                 " % of the time of direct sums");
   }

@@ -2,9 +2,10 @@
 
 #include <algorithm>
 #include <functional>
-#include <optional>
+#include <vector>
 
 #include "kernels/cache_sizes.h"
+#include "kernels/measuring.h"
 #include "kernels/parallel.h"
 #include "kernels/simd/winograd_form.h"
 
@@ -101,19 +102,20 @@ void WinogradKernel::Prepare(PrepareContext& ctx) {
   if (const auto taken = static_cast<size_t>(post_ops_.size()); taken < ctx.post_ops().size())
     ctx.Decline("post-op " + ToString(ctx.post_ops()[taken]));
 
-  std::optional<Candidate> found;
+  std::vector<Candidate> found;
   for (int m : {6, 4, 2}) {
     bool fast = false;
     if (!WithWinogradForm(m, kernel, stride, [&](const auto& form) { fast = form.fast; })) continue;
     if (fast && ctx.accuracy() != Accuracy::kFast) continue;
-    const Candidate candidate = Estimate(m, layout);
-    if (!found || candidate.cost < found->cost) found = candidate;
+    found.push_back(Estimate(m, layout));
   }
-  if (!found) ctx.Decline("no form for this kernel and these strides");
-  const Candidate& best = *found;
+  if (found.empty()) ctx.Decline("no form for this kernel and these strides");
+  std::stable_sort(found.begin(), found.end(),
+                   [](const Candidate& a, const Candidate& b) { return a.cost < b.cost; });
+  const Candidate& best = found[static_cast<size_t>(MeasuringScope::WayOf(static_cast<int>(found.size())))];
   const double direct =
       static_cast<double>(g.flops()) / kDirectShare + WeightsCost(g.oc * g.ic * kernel * kernel * 4, 1);
-  if (best.cost > kLeastGain * direct) {
+  if (best.cost > kLeastGain * direct && !MeasuringScope::active()) {
     ctx.Decline("expected at " + std::to_string(static_cast<int>(100 * best.cost / direct)) +
                 " % of the direct time");
   }
@@ -123,6 +125,8 @@ void WinogradKernel::Prepare(PrepareContext& ctx) {
   splits_ = best.splits;
   image_tiles_ = g.n * shape_.tile_rows() * shape_.tile_cols();
   if (WinogradPackedElems(shape_) * 4 > kMostPackedBytes) ctx.Decline("packed weights would be too large");
+
+  if (MeasuringScope::Unwanted(name())) ctx.Decline("measured slower");
 
   ctx.SetInputLayout(0, layout);
   ctx.SetOutputLayout(0, layout);

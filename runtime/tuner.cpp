@@ -7,6 +7,7 @@
 
 #include "graph/operator.h"
 #include "kernels/candidates.h"
+#include "kernels/measuring.h"
 #include "kernels/parallel.h"
 #include "kernels/reorder.h"
 #include "kernels/scratch.h"
@@ -139,6 +140,23 @@ class Trial {
   std::vector<Reorder> reorders_;
 };
 
+// Prepares the node's candidates in order, each in all its ways, until take(step) says so; that step. Nothing
+// if it never does. `wanted`: see MeasuringScope.
+template <typename Take>
+std::optional<PreparedStep> ForEachWay(const Node& node, const std::function<PrepareContext()>& make_context,
+                                       const std::string& wanted, std::vector<std::string>& declined,
+                                       const Take& take) {
+  for (size_t i = 0; i < node.op->kernels.size(); ++i) {
+    for (int way = 0, ways = 1; way < ways; ++way) {
+      const MeasuringScope scope(way, wanted);
+      auto step = PrepareCandidate(node, i, make_context, declined);
+      ways = scope.ways();
+      if (step && take(*step)) return step;
+    }
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 std::shared_ptr<Tuner> Tuner::ForFile(const std::string& path) {
@@ -174,15 +192,17 @@ PreparedStep Tuner::Prepare(const Node& node, int threads,
     const std::lock_guard lock(mutex_);
     if (const auto found = choices_.find(*key); found != choices_.end()) known = found->second;
   }
-  std::vector<std::string> declined;
-  for (size_t i = 0; !known.empty() && i < node.op->kernels.size(); ++i) {
-    auto step = PrepareCandidate(node, i, make_context, declined);
-    if (!step) continue;
-    if (step->kernel->name() == known) {
+  if (!known.empty()) {
+    std::vector<std::string> declined;
+    auto step = ForEachWay(node, make_context, known, declined, [&](PreparedStep& found) {
+      if (found.kernel->name() == known) return true;
+      declined.push_back(found.kernel->name() + ": measured slower");
+      return false;
+    });
+    if (step) {
       step->declined = std::move(declined);
       return std::move(*step);
     }
-    declined.push_back(step->kernel->name() + ": measured slower");
   }
   PreparedStep step = Measure(node, make_context);
   Remember(*key, step.kernel->name());
@@ -194,26 +214,24 @@ PreparedStep Tuner::Measure(const Node& node, const std::function<PrepareContext
   int64_t best_ns = INT64_MAX;
   std::vector<std::string> declined;
   const PrepareContext given = make_context();
-  for (size_t i = 0; i < node.op->kernels.size(); ++i) {
+  ForEachWay(node, make_context, "", declined, [&](PreparedStep& step) {
     // The portable kernel is there for what nobody else does.
-    if (best && i + 1 == node.op->kernels.size() && node.op->kernels[i]()->name() == "plain") break;
-    auto step = PrepareCandidate(node, i, make_context, declined);
-    if (!step) continue;
-    const Trial trial(*step, given);
+    if (best && step.kernel->name() == "plain") return false;
+    const Trial trial(step, given);
     int64_t ns = trial.RunNs();
     const int64_t first_ns = ns;
     for (int run = 1; run < kRuns && ns / kHopeless < best_ns; ++run) {
       ns = std::min(ns, trial.RunNs());
       if (run * first_ns > kEnoughNs) break;
     }
-    if (ns < best_ns) {
-      if (best) declined.push_back(best->kernel->name() + ": measured slower");
+    const bool better = ns < best_ns;
+    if (best || !better) declined.push_back((better ? *best : step).kernel->name() + ": measured slower");
+    if (better) {
       best_ns = ns;
       best = std::move(step);
-    } else {
-      declined.push_back(step->kernel->name() + ": measured slower");
     }
-  }
+    return false;
+  });
   if (!best) return PrepareKernel(node, make_context);
   best->declined = std::move(declined);
   return std::move(*best);

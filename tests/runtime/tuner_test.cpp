@@ -76,6 +76,21 @@ TEST_F(TunerTest, RemembersAChoiceAndKeepsResults) {
       std::equal(again.values<float>().begin(), again.values<float>().end(), tuned.values<float>().begin()));
 }
 
+// Each form of Winograd can be the choice, also one that the cost model declines: here both are told to have
+// been the fastest.
+TEST_F(TunerTest, TakesEveryFormOfAKernel) {
+  const Tensor expected = RunWith("");
+  RunWith(path_);
+  const std::string line = FileText(), key = line.substr(0, line.rfind('\t') + 1);
+  for (const std::string kernel : {"winograd 2x2", "winograd 4x4", "direct"}) {
+    std::ofstream(path_) << key << kernel << '\n';
+    const Tensor tuned = RunWith(path_);
+    EXPECT_EQ(FileText(), key + kernel + '\n') << "measured again";
+    for (size_t i = 0; i < expected.values<float>().size(); ++i)
+      ASSERT_NEAR(tuned.values<float>()[i], expected.values<float>()[i], 1e-4) << i;
+  }
+}
+
 TEST_F(TunerTest, MeasuresAnewWhereTheKernelRememberedIsGone) {
   RunWith(path_);
   const std::string text = FileText();
