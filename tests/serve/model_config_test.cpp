@@ -35,7 +35,7 @@ std::string Refused(const std::string& text) {
 TEST(ModelConfig, ReadsEveryKey) {
   const ModelConfig config = Apply(R"({
     "max_batch_size": 8, "max_delay_us": 500, "max_queue": 9, "default_timeout_us": 1000, "max_timeout_us": 2000,
-    "default_priority": -2, "warm_up": false, "shapes": {"x": [1, 3, -1, -1], "s": []},
+    "default_priority": 2, "warm_up": false, "shapes": {"x": [1, 3, -1, -1], "s": []},
     "pictures": {"letterbox": "416x320", "mean": [123.5, "116", 103], "scale": "1/255", "layout": "nhwc", "color": "bgr"},
     "detect": {"threshold": 0.5, "nms": 0.25}, "labels": ["cat", "dog"]})");
   EXPECT_EQ(config.max_batch_size, 8);
@@ -43,7 +43,7 @@ TEST(ModelConfig, ReadsEveryKey) {
   EXPECT_EQ(config.max_queue, 9);
   EXPECT_EQ(config.default_timeout_us, 1000);
   EXPECT_EQ(config.max_timeout_us, 2000);
-  EXPECT_EQ(config.default_priority, -2);
+  EXPECT_EQ(config.default_priority, 2);
   EXPECT_FALSE(config.warm_up);
   EXPECT_EQ(config.shapes, (std::map<std::string, Shape>{{"x", {1, 3, -1, -1}}, {"s", {}}}));
   EXPECT_TRUE(config.pictures);
@@ -84,6 +84,7 @@ TEST(ModelConfig, NamesFileKeyAndExpectation) {
   says(R"({"max_timeout_us": 18446744073709551615})", "max_timeout_us is 18446744073709551615");
   says(R"({"max_delay_us": -1})", "max_delay_us is -1");
   says(R"({"default_timeout_us": 3, "max_timeout_us": 2})", "expected at most max_timeout_us");
+  says(R"({"default_priority": 0})", "default_priority is 0, expected a whole number from 1 to 100");
   says(R"({"warm_up": 1})", "expected true or false");
   says(R"({"pictures": {"color": "cmyk"}})", "pictures.color is \"cmyk\", expected one of auto, rgb");
   says(R"({"pictures": {"resize": "0x5"}})", "pictures.resize");

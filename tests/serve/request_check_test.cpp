@@ -48,6 +48,8 @@ TEST(RequestCheck, AcceptsWhatFits) {
   EXPECT_EQ(checked.bytes, 3 * 4 * 4);
   EXPECT_EQ(checked.timeout_us, 1500);
   EXPECT_EQ(checked.priority, 2);
+  request.parameters["priority"] = int64_t{0};
+  EXPECT_EQ(CheckRequest(*model, request).priority, model->config.default_priority);
   EXPECT_TRUE(checked.profile);
   EXPECT_EQ(checked.outputs, std::vector<std::string>{"z"});
 }
@@ -93,7 +95,7 @@ TEST(RequestCheck, SaysWhatDoesNotFit) {
        "parameter 'timeout': expected a whole number"},
       {[](auto& r) { r.parameters["timeout"] = 0.5; }, "parameter 'timeout': expected a whole number"},
       {[](auto& r) { r.parameters["priority"] = uint64_t{1} << 63; },
-       "parameter 'priority': expected -100 to 100, found 9223372036854775807"},
+       "parameter 'priority': expected 1, the first, to 100, or 0 for the default, found 9223372036854775807"},
       {[](auto& r) { r.parameters["profile"] = int64_t{1}; }, "parameter 'profile': expected true or false"},
       {[](auto& r) { r.parameters["top"] = int64_t{1001}; },
        "parameter 'top': expected 0 to 1000, found 1001"},

@@ -47,16 +47,17 @@ TEST(SchedulerLimits, WaitingRequestsHoldBoundedMemory) {
   EXPECT_EQ(mailbox.Wait(5).size(), 5u);
 }
 
-TEST(SchedulerLimits, HigherPrioritiesOvertake) {
+TEST(SchedulerLimits, LowerNumbersOfPrioritiesOvertake) {
   Recorder recorder;
   Scheduler scheduler({.threads = 1}, recorder);
-  const auto model = Serve(LinearModel(), "linear", {.default_priority = -1});
+  const auto model = Serve(LinearModel(), "linear", {.default_priority = 3});
   Mailbox mailbox;
   {
     Blocker blocker(scheduler);
     for (int i = 0; i < 6; ++i) {
       InferRequest request = LinearRequest(1, 0);
-      if (i >= 2) request.parameters["priority"] = int64_t{i / 2};
+      // The first two state none and 0: the default. Then 2, 2, 1, 1.
+      if (i >= 1) request.parameters["priority"] = int64_t{i < 2 ? 0 : i < 4 ? 2 : 1};
       scheduler.Submit(model, std::move(request), mailbox.Slot(i));
     }
   }

@@ -11,6 +11,8 @@
 
 namespace sluice::serve {
 
+constexpr int kLastPriority = 100;
+
 // What model.json beside a model says; every member has a default, so that no file is needed.
 struct ModelConfig {
   int64_t max_batch_size = 0;      // 0: requests run as they come
@@ -18,7 +20,7 @@ struct ModelConfig {
   int64_t max_queue = 256;         // requests that may wait; one more is kOverloaded
   int64_t default_timeout_us = 0;  // of requests that state none; 0: none
   int64_t max_timeout_us = 0;      // 0: any
-  int default_priority = 0;        // higher runs first
+  int default_priority = 10;       // of requests that state none: 1, which runs first, to kLastPriority
   bool warm_up = true;             // one run on zeros of the smallest shapes before it serves
   std::map<std::string, Shape> shapes = {};  // of inputs, in place of those that the model declares; -1: open
   bool pictures = false;           // BYTES [n] of picture files are accepted for the picture input

@@ -211,9 +211,9 @@ const std::vector<Key>& Keys() {
        [](const Json& json, const Place& place, ModelConfig& config) {
          config.max_timeout_us = Whole(json, place, 0, kMost / 1000);
        }},
-      {"default_priority", "int", "of requests that state none; higher runs first (0)",
+      {"default_priority", "int", "of requests that state none; 1 runs first, 100 last (10)",
        [](const Json& json, const Place& place, ModelConfig& config) {
-         config.default_priority = static_cast<int>(Whole(json, place, -1000, 1000));
+         config.default_priority = static_cast<int>(Whole(json, place, 1, kLastPriority));
        }},
       {"warm_up", "bool", "one run on zeros of the smallest shapes before it serves (true)",
        [](const Json& json, const Place& place, ModelConfig& config) {

@@ -159,12 +159,12 @@ void CheckParameters(const ModelConfig& config, const InferRequest& request, Che
   checked.timeout_us = timeout > 0 ? timeout : config.default_timeout_us;
   if (config.max_timeout_us > 0 && (checked.timeout_us == 0 || checked.timeout_us > config.max_timeout_us))
     checked.timeout_us = config.max_timeout_us;
-  const int64_t priority = WholeNumber(parameters, "priority").value_or(config.default_priority);
-  if (priority < -kMaxPriority || priority > kMaxPriority) {
-    Fail(fmt::format("parameter 'priority': expected {} to {}, found {}", -kMaxPriority, kMaxPriority,
-                     priority));
+  const int64_t priority = WholeNumber(parameters, "priority").value_or(0);
+  if (priority < 0 || priority > kLastPriority) {
+    Fail(fmt::format("parameter 'priority': expected 1, the first, to {}, or 0 for the default, found {}",
+                     kLastPriority, priority));
   }
-  checked.priority = static_cast<int>(priority);
+  checked.priority = priority > 0 ? static_cast<int>(priority) : config.default_priority;
   checked.profile = Flag(parameters, "profile");
   checked.top = WholeNumber(parameters, "top").value_or(0);
   constexpr int64_t kMostTop = 1000;

@@ -22,12 +22,10 @@ struct CheckedRequest {
   int64_t rows = 0;        // the common first size of all inputs; 0 where they have none
   int64_t bytes = 0;       // that the inputs hold
   int64_t timeout_us = 0;  // 0: none
-  int priority = 0;
+  int priority = 0;  // from 1, which runs first
   bool profile = false;
   int64_t top = 0;  // best classes wanted; 0: none
 };
-
-constexpr int kMaxPriority = 100;  // and the lowest is -kMaxPriority
 
 // Names, datatypes, shapes and parameters against the model; raw requests get their shape, pictures stay
 // files. The tensors share the request's memory. Throws ServeError{kInvalid, kUnsupported} with a text for

@@ -122,7 +122,7 @@ class Scheduler::Impl {
     p.deadline = After(p.request.received, p.checked.timeout_us);
     if (p.request.deadline) p.deadline = std::min(p.deadline, *p.request.deadline);
     p.ready = now;
-    p.order = now - seconds(p.checked.priority);
+    p.order = now + seconds(p.checked.priority);
     bool wake = false, wake_watch = false;
     {
       const std::lock_guard lock(mutex_);

@@ -21,9 +21,9 @@ struct SchedulerOptions {
 
 // Runs requests: bounded queues, batches, deadlines, priorities, fair shares for models. Thread-safe.
 //
-// Parameters of a request: `timeout`, microseconds from its receipt; `priority`, -100 to 100, higher runs
-// first, where one step outweighs a second of waiting, so that nothing waits for ever; `profile`, true for
-// the times of the model's steps; `top`, for that many best classes as outputs `top_scores`, `top_indices`
+// Parameters of a request: `timeout`, microseconds from its receipt; `priority`, from 1, which runs first, to
+// kLastPriority, 0 for the model's default, where one step outweighs a second of waiting, so that nothing
+// waits for ever; `profile`, true for the times of the model's steps; `top`, for that many best classes as outputs `top_scores`, `top_indices`
 // and `top_labels`.
 class Scheduler {
  public:
