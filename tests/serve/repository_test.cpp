@@ -130,15 +130,17 @@ TEST_F(RepositoryTest, ABrokenReplacementLeavesTheOldOneServing) {
 
 TEST_F(RepositoryTest, NeverServesAHalfCopiedFile) {
   Put("m/1/model.onnx", AddingModel(1));
-  const Repository repository(Options());
+  RepositoryOptions options = Options();
+  options.settle = milliseconds(1500);
+  const Repository repository(options);
   Await(repository);
-  // Copied in place, slowly, with pauses shorter than the files need to settle.
+  // Copied in place, in more time than the files need to settle, with much shorter pauses: busy machines stretch them.
   const std::string bytes = AddingModel(2, 50'000);
   fs::create_directories(Path("m/2"));
   std::ofstream file(Path("m/2/model.onnx"), std::ios::binary);
-  for (size_t at = 0; at < bytes.size(); at += bytes.size() / 20) {
-    file << bytes.substr(at, bytes.size() / 20) << std::flush;
-    std::this_thread::sleep_for(milliseconds(40));
+  for (size_t at = 0; at < bytes.size(); at += bytes.size() / 40) {
+    file << bytes.substr(at, bytes.size() / 40) << std::flush;
+    std::this_thread::sleep_for(milliseconds(50));
     EXPECT_EQ(Adds(repository, "m"), 1);
     const IndexEntry entry = EntryOf(repository, "m", "2");
     EXPECT_NE(entry.state, "READY");
