@@ -134,7 +134,8 @@ TEST_F(RepositoryTest, NeverServesAHalfCopiedFile) {
   options.settle = milliseconds(1500);
   const Repository repository(options);
   Await(repository);
-  // Copied in place, in more time than the files need to settle, with much shorter pauses: busy machines stretch them.
+  // Copied in place, in more time than the files need to settle, with much shorter pauses: busy machines
+  // stretch them.
   const std::string bytes = AddingModel(2, 50'000);
   fs::create_directories(Path("m/2"));
   std::ofstream file(Path("m/2/model.onnx"), std::ios::binary);

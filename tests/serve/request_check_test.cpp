@@ -95,7 +95,8 @@ TEST(RequestCheck, SaysWhatDoesNotFit) {
        "parameter 'timeout': expected a whole number"},
       {[](auto& r) { r.parameters["timeout"] = 0.5; }, "parameter 'timeout': expected a whole number"},
       {[](auto& r) { r.parameters["priority"] = uint64_t{1} << 63; },
-       "parameter 'priority': expected 1, the first, to 100, or 0 for the default, found 9223372036854775807"},
+       "parameter 'priority': expected 1, the first, to 100, or 0 for the default, found "
+       "9223372036854775807"},
       {[](auto& r) { r.parameters["profile"] = int64_t{1}; }, "parameter 'profile': expected true or false"},
       {[](auto& r) { r.parameters["top"] = int64_t{1001}; },
        "parameter 'top': expected 0 to 1000, found 1001"},

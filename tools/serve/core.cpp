@@ -5,38 +5,11 @@
 #include <utility>
 
 #include "tools/serve/log.h"
+#include "tools/serve/model_record.h"
 #include "tools/serve/recorder.h"
 
 namespace sluice::serve {
 namespace {
-
-std::string_view OutcomeOf(Reason reason) {
-  switch (reason) {
-    case Reason::kInvalid:
-      return "invalid";
-    case Reason::kUnauthenticated:
-      return "unauthenticated";
-    case Reason::kNotFound:
-      return "not_found";
-    case Reason::kTimeout:
-      return "timeout";
-    case Reason::kCancelled:
-      return "cancelled";
-    case Reason::kTooLarge:
-      return "too_large";
-    case Reason::kRateLimited:
-      return "rate_limited";
-    case Reason::kOverloaded:
-      return "overloaded";
-    case Reason::kUnavailable:
-      return "unavailable";
-    case Reason::kUnsupported:
-      return "unsupported";
-    case Reason::kInternal:
-      break;
-  }
-  return "internal";
-}
 
 // What the line of a request says of it; kept beside the request, which the scheduler takes.
 struct Asked {
@@ -51,7 +24,7 @@ void LogRequest(const Asked& asked, const Service::Answer& answer) {
     LogAccess({{"request_id", asked.request_id},
                {"model", asked.model},
                {"version", asked.version},
-               {"outcome", OutcomeOf(error->reason())},
+               {"outcome", ReasonName(error->reason())},
                {"error", error->what()},
                {"total_us", total_us},
                {"id", asked.id},

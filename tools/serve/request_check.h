@@ -22,7 +22,7 @@ struct CheckedRequest {
   int64_t rows = 0;        // the common first size of all inputs; 0 where they have none
   int64_t bytes = 0;       // that the inputs hold
   int64_t timeout_us = 0;  // 0: none
-  int priority = 0;  // from 1, which runs first
+  int priority = 0;        // from 1, which runs first
   bool profile = false;
   int64_t top = 0;  // best classes wanted; 0: none
 };

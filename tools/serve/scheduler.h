@@ -23,8 +23,8 @@ struct SchedulerOptions {
 //
 // Parameters of a request: `timeout`, microseconds from its receipt; `priority`, from 1, which runs first, to
 // kLastPriority, 0 for the model's default, where one step outweighs a second of waiting, so that nothing
-// waits for ever; `profile`, true for the times of the model's steps; `top`, for that many best classes as outputs `top_scores`, `top_indices`
-// and `top_labels`.
+// waits for ever; `profile`, true for the times of the model's steps; `top`, for that many best classes as
+// outputs `top_scores`, `top_indices` and `top_labels`.
 class Scheduler {
  public:
   Scheduler(const SchedulerOptions& options, Recorder& recorder);

@@ -236,13 +236,28 @@ TEST_F(GrpcInferTest, WhatIsNotSupportedSaysSo) {
   (*request.mutable_inputs(0)->mutable_parameters())["shared_memory_region"].set_string_param("r");
   ExpectRefused(request, "shared_memory_region", grpc::StatusCode::UNIMPLEMENTED);
   request = Request();
-  auto& output = *request.add_outputs();
-  output.set_name("x");
-  (*output.mutable_parameters())["classification"].set_int64_param(3);
-  ExpectRefused(request, "classification", grpc::StatusCode::UNIMPLEMENTED);
-  request = Request();
   (*request.mutable_parameters())["empty"];
   ExpectRefused(request, "parameter 'empty' has no value");
+}
+
+TEST_F(GrpcInferTest, ClassifiesOutputs) {
+  service_.info.labels = {"cat", "dog"};
+  InferMessage request = Request({1, 2, 5, 0});
+  auto& output = *request.add_outputs();
+  output.set_name("x");
+  auto& classes = (*output.mutable_parameters())["classification"];
+  classes.set_int64_param(1);
+  const auto [status, response] = Infer(request);
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  EXPECT_EQ(response.outputs(0).datatype(), "BYTES");
+  ASSERT_EQ(response.raw_output_contents(0).size(), 2 * 4 + 14u + 14u);
+  EXPECT_EQ(response.raw_output_contents(0).substr(4, 14), "2.000000:1:dog");
+  EXPECT_EQ(response.raw_output_contents(0).substr(22), "5.000000:0:cat");
+  service_.infers = 0;
+  classes.set_int64_param(0);
+  ExpectRefused(request, "classification");
+  classes.set_string_param("1");
+  ExpectRefused(request, "classification");
 }
 
 TEST_F(GrpcInferTest, ErrorsOfTheServiceBecomeStatuses) {

@@ -14,6 +14,7 @@
 #include <cstring>
 
 #include "sluice/error.h"
+#include "tools/serve/listener.h"
 
 namespace sluice::serve::rpc {
 namespace {
@@ -95,6 +96,11 @@ void Acceptor::Start(Sink sink) {
   thread_ = std::thread([this] { Run(); });
 }
 
+void Acceptor::End() {
+  if (thread_.joinable() && RefuseHandshakes(listener_)) std::this_thread::sleep_for(kHandshakeTime);
+  Stop();
+}
+
 void Acceptor::Stop() {
   if (!thread_.joinable()) return;
   ending_ = true;
@@ -117,7 +123,8 @@ void Acceptor::Run() {
       if (descriptor == listener_) {
         accept = true;
       } else if (descriptor != wake_ && watched_.erase(descriptor) == 1) {
-        // Closing it would not end the watch while gRPC's descriptor is open, and the number is soon another's.
+        // Closing it would not end the watch while gRPC's descriptor is open, and the number is soon
+        // another's.
         epoll_ctl(epoll_, EPOLL_CTL_DEL, descriptor, nullptr);
         close(descriptor);
         --connections_;
@@ -138,6 +145,7 @@ void Acceptor::AcceptAll() {
     }
     if (connections_ >= max_connections_) {
       close(connection);
+      refused_.Add();
       continue;
     }
     const int on = 1;

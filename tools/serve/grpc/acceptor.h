@@ -9,6 +9,8 @@
 #include <thread>
 #include <unordered_set>
 
+#include "tools/serve/refused_request.h"
+
 namespace sluice::serve::rpc {
 
 // Listens and hands connections to a gRPC server: gRPC itself neither limits their number nor stops listening
@@ -25,8 +27,11 @@ class Acceptor {
 
   uint16_t port() const { return port_; }
   int connections() const { return connections_.load(std::memory_order_relaxed); }
+  RefusedConnections& refused() { return refused_; }
   // Accepts from here on; the server behind `sink` runs until Stop.
   void Start(Sink sink);
+  // As Stop, when those that have begun to connect have done so.
+  void End();
   // No more connections; those that are open stay. Returns when none can come any more.
   void Stop();
 
@@ -42,6 +47,7 @@ class Acceptor {
   // A second descriptor of each connection, which tells when it closes.
   std::unordered_set<int> watched_;
   std::atomic<int> connections_{0};
+  RefusedConnections refused_{"grpc"};
   std::atomic<bool> ending_{false};
   std::thread thread_;
 };

@@ -7,13 +7,13 @@
 #include "tools/serve/grpc/status.h"
 #include "tools/serve/http/trace_context.h"
 #include "tools/serve/model_record.h"
+#include "tools/serve/refused_request.h"
 #include "tools/serve/text.h"
 
 namespace sluice::serve::rpc {
 namespace {
 
 constexpr std::string_view kService = "/inference.GRPCInferenceService/";
-constexpr size_t kMostIdBytes = 128;
 
 // Ends with a status, whatever comes.
 class RefusedCall : public grpc::ServerGenericBidiReactor {
@@ -25,8 +25,8 @@ class RefusedCall : public grpc::ServerGenericBidiReactor {
 // One message each way, answered at once or by a worker.
 class PlainCall : public grpc::ServerGenericBidiReactor {
  public:
-  PlainCall(Front& front, grpc::CallbackServerContext* context, const Method& method)
-      : front_(front), context_(context), method_(method) {
+  PlainCall(Front& front, grpc::CallbackServerContext* context, const Method& method, std::string client)
+      : front_(front), context_(context), method_(method), client_(std::move(client)) {
     ++front_.calls;
     front_.waiting.Add(context_, Clock::now() + std::chrono::milliseconds(front_.limits.body_timeout_ms));
     StartRead(&request_);
@@ -36,8 +36,7 @@ class PlainCall : public grpc::ServerGenericBidiReactor {
     if (!ok) return Finish({grpc::StatusCode::INVALID_ARGUMENT, "there is no message"});
     if (!method_.waits) return Answer();
     if (!front_.workers.Add([this] { Answer(); }))
-      Finish(StatusOf(ServeError(Reason::kOverloaded, "too many models are to be loaded already", 1),
-                      *context_));
+      Refuse(ServeError(Reason::kOverloaded, "too many models are to be loaded already", 1));
   }
   void OnDone() override {
     --front_.calls;
@@ -50,15 +49,21 @@ class PlainCall : public grpc::ServerGenericBidiReactor {
       response_ = method_.answer(request_, front_.limits.max_request_bytes, front_.service);
       StartWriteAndFinish(&response_, {}, grpc::Status::OK);
     } catch (const ServeError& error) {
-      Finish(StatusOf(error, *context_));
+      Refuse(error);
     } catch (const std::exception&) {
-      Finish({grpc::StatusCode::INTERNAL, "internal error"});
+      Refuse(ServeError(Reason::kInternal, "internal error"));
     }
+  }
+  void Refuse(const ServeError& error) {
+    LogRefusal(*context_, method_.name, FactsOf(*context_, std::move(client_)), "", "", error, received_);
+    Finish(StatusOf(error, *context_));
   }
 
   Front& front_;
   grpc::CallbackServerContext* const context_;
   const Method& method_;
+  std::string client_;
+  const Clock::time_point received_ = Clock::now();
   grpc::ByteBuffer request_, response_;
 };
 
@@ -99,14 +104,32 @@ std::string CheckCaller(const grpc::CallbackServerContext& context, const Access
 CallFacts FactsOf(const grpc::CallbackServerContext& context, std::string client) {
   CallFacts facts;
   facts.client = std::move(client);
-  const std::string_view id = Metadata(context, "x-request-id");
-  facts.request_id = id.size() <= kMostIdBytes && IsPrintableUtf8(id) ? std::string(id) : NewRequestId();
+  facts.request_id = RequestIdOf(Metadata(context, "x-request-id"));
   facts.traceparent = TraceParent(Metadata(context, "traceparent"));
   const auto deadline = context.deadline();
   // No deadline is one in the infinite future.
   if (const auto now = std::chrono::system_clock::now(); deadline < now + std::chrono::hours(24 * 365))
     facts.deadline = Clock::now() + std::chrono::duration_cast<Clock::duration>(deadline - now);
   return facts;
+}
+
+void LogRefusal(const grpc::CallbackServerContext& context, std::string_view method, const CallFacts& facts,
+                std::string_view model, std::string_view id, const ServeError& error,
+                Clock::time_point received) {
+  // "ipv4:127.0.0.1:4711"
+  const std::string peer = context.peer();
+  const size_t begin = peer.find(':') + 1, end = peer.rfind(':');
+  LogRefused({.protocol = "grpc",
+              .call = method,
+              .peer = begin <= end ? std::string_view(peer).substr(begin, end - begin) : peer,
+              .model = model,
+              .request_id = facts.request_id,
+              .outcome = ReasonName(error.reason()),
+              .error = error.what(),
+              .id = id,
+              .client = facts.client,
+              .traceparent = facts.traceparent,
+              .received = received});
 }
 
 void Apply(const CallFacts& facts, InferRequest& request) {
@@ -130,9 +153,12 @@ grpc::ServerGenericBidiReactor* Calls::CreateReactor(grpc::GenericCallbackServer
     if (method == nullptr || method->needs_key) client = CheckCaller(*context, front_.access);
     if (infer) return NewInferCall(front_, context, std::move(client));
     if (stream) return NewStreamCall(front_, context, std::move(client));
-    return new PlainCall(front_, context, *method);
+    return new PlainCall(front_, context, *method, std::move(client));
   } catch (const ServeError& error) {
     if (infer || stream) front_.service.CountRequest("grpc", "", ReasonName(error.reason()), 0);
+    const CallFacts facts = FactsOf(*context, "");
+    context->AddTrailingMetadata("x-request-id", facts.request_id);
+    LogRefusal(*context, name, facts, "", "", error, Clock::now());
     return new RefusedCall(StatusOf(error, *context));
   }
 }

@@ -68,6 +68,10 @@ struct CallFacts {
   std::optional<Clock::time_point> deadline;
 };
 CallFacts FactsOf(const grpc::CallbackServerContext& context, std::string client);
+// A line of the log for a request that the service has not seen. `method` and `facts` say of which call.
+void LogRefusal(const grpc::CallbackServerContext& context, std::string_view method, const CallFacts& facts,
+                std::string_view model, std::string_view id, const ServeError& error,
+                Clock::time_point received);
 void Apply(const CallFacts& facts, InferRequest& request);
 
 // "" where it is not there.

@@ -39,8 +39,8 @@ constexpr int64_t kQuotaBytes = int64_t{256} << 20;
 constexpr auto kTick = milliseconds(100);
 // In which no call arrives and none is under way: what clients had sent before they knew has come.
 constexpr auto kQuiet = milliseconds(100);
-// Connections are asked to end, and clients make new ones, after this time and a tenth: gRPC has no other way to
-// end a connection that is in use without losing calls that are on their way. A drain waits for as long.
+// Connections are asked to end, and clients make new ones, after this time and a tenth: gRPC has no other way
+// to end a connection that is in use without losing calls that are on their way. A drain waits for as long.
 constexpr int kConnectionAgeMs = 10'000;
 
 int AsInt(int64_t value) { return static_cast<int>(std::clamp<int64_t>(value, 0, INT_MAX)); }
@@ -90,11 +90,11 @@ class GrpcServer : public FrontEnd {
 
   uint16_t port() const override { return acceptor_.port(); }
 
-  // gRPC's Shutdown refuses calls that are on their way to it, so that it comes once they have stopped, or all
-  // connections have ended because of their age. Clients that never pause are cut off only where `until` leaves
-  // less time than that.
+  // gRPC's Shutdown refuses calls that are on their way to it, so that it comes once they have stopped, or
+  // all connections have ended because of their age. Clients that never pause are cut off only where `until`
+  // leaves less time than that.
   bool Drain(Clock::time_point until) override {
-    acceptor_.Stop();
+    acceptor_.End();
     const auto start = Clock::now();
     const auto wait_until = until - (until - start) / 4;
     auto quiet_since = start;
@@ -157,6 +157,7 @@ class GrpcServer : public FrontEnd {
     while (!changed_.wait_for(lock, kTick, [this] { return ending_; })) {
       lock.unlock();
       front_.waiting.Sweep(Clock::now());
+      acceptor_.refused().Log();
       try {
         UpdateHealth();
       } catch (const std::exception& error) {

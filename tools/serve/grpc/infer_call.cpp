@@ -17,7 +17,7 @@ int64_t Nanoseconds(Clock::duration time) {
 class InferCall : public grpc::ServerGenericBidiReactor {
  public:
   InferCall(Front& front, grpc::CallbackServerContext* context, std::string client)
-      : front_(front), context_(context), client_(std::move(client)) {
+      : front_(front), context_(context), facts_(FactsOf(*context, std::move(client))) {
     ++front_.calls;
     front_.waiting.Add(context_, received_ + std::chrono::milliseconds(front_.limits.body_timeout_ms));
     StartRead(&request_);
@@ -25,13 +25,13 @@ class InferCall : public grpc::ServerGenericBidiReactor {
 
   void OnReadDone(bool ok) override {
     front_.waiting.Remove(context_);
-    if (!ok) return End(ServeError(Reason::kInvalid, "there is no message"));
+    if (!ok) return Refuse(ServeError(Reason::kInvalid, "there is no message"));
     try {
       Infer();
     } catch (const ServeError& error) {
-      End(error);
+      Refuse(error);
     } catch (const std::exception&) {
-      End(ServeError(Reason::kInternal, "internal error"));
+      Refuse(ServeError(Reason::kInternal, "internal error"));
     }
   }
   void OnCancel() override { *cancelled_ = true; }
@@ -48,13 +48,14 @@ class InferCall : public grpc::ServerGenericBidiReactor {
     std::shared_ptr<InferMessage> message = ReadInferMessage(request_, front_.limits, front_.budget);
     request_.Clear();
     model_ = message->message.model_name();
-    InferRequest request = ToInferRequest(message);
+    id_ = message->message.id();
+    InferRequest request = ToInferRequest(message, classes_);
     message.reset();
-    CallFacts facts = FactsOf(*context_, std::move(client_));
-    Apply(facts, request);
-    context_->AddTrailingMetadata("x-request-id", facts.request_id);
+    if (!classes_.empty()) labels_ = front_.service.Info(model_, request.version).labels;
+    Apply(facts_, request);
+    context_->AddTrailingMetadata("x-request-id", facts_.request_id);
     if (!Metadata(*context_, "traceparent").empty())
-      context_->AddTrailingMetadata("traceparent", facts.traceparent);
+      context_->AddTrailingMetadata("traceparent", facts_.traceparent);
     request.received = received_;
     request.cancelled = cancelled_;
     network_ns_ = Nanoseconds(Clock::now() - received_);
@@ -65,7 +66,9 @@ class InferCall : public grpc::ServerGenericBidiReactor {
     if (const auto* error = std::get_if<ServeError>(&answer)) return End(*error);
     answered_ = Clock::now();
     try {
-      response_ = WriteInferResponse(std::get<InferResponse>(answer), false);
+      auto& response = std::get<InferResponse>(answer);
+      ClassifyOutputs(classes_, labels_, response);
+      response_ = WriteInferResponse(response, false);
     } catch (const ServeError& error) {
       return End(error);
     } catch (const std::exception&) {
@@ -73,6 +76,12 @@ class InferCall : public grpc::ServerGenericBidiReactor {
     }
     outcome_ = "success";
     StartWriteAndFinish(&response_, {}, grpc::Status::OK);
+  }
+
+  // What the service has not seen.
+  void Refuse(const ServeError& error) {
+    LogRefusal(*context_, "ModelInfer", facts_, model_, id_, error, received_);
+    End(error);
   }
 
   void End(const ServeError& error) {
@@ -83,7 +92,10 @@ class InferCall : public grpc::ServerGenericBidiReactor {
 
   Front& front_;
   grpc::CallbackServerContext* const context_;
-  std::string client_, model_;
+  const CallFacts facts_;
+  std::string model_, id_;
+  ClassCounts classes_;
+  std::vector<std::string> labels_;  // where there are classes_
   const char* outcome_ = "";
   const Clock::time_point received_ = Clock::now();
   Clock::time_point answered_ = received_;

@@ -154,11 +154,24 @@ Parameters ToParameters(const Map& map) {
 }
 
 template <typename Map>
-void RefuseExtensions(const Map& parameters, const std::string& tensor) {
-  for (const char* name : {"shared_memory_region", "classification"})
-    if (parameters.count(name) > 0)
-      throw ServeError(Reason::kUnsupported,
-                       fmt::format("tensor '{}': this server has no {}", Shown(tensor), name));
+void RefuseSharedMemory(const Map& parameters, const std::string& tensor) {
+  if (parameters.count("shared_memory_region") > 0)
+    throw ServeError(Reason::kUnsupported,
+                     fmt::format("tensor '{}': this server has no shared_memory_region", Shown(tensor)));
+}
+
+// How many classes an output is wanted as; 0: its elements.
+int64_t ClassesOf(const Message::InferRequestedOutputTensor& output) {
+  const auto found = output.parameters().find("classification");
+  if (found == output.parameters().end()) return 0;
+  const std::optional<Parameter> parameter = ToParameter(found->second);
+  const auto* count = parameter ? std::get_if<int64_t>(&*parameter) : nullptr;
+  if (count == nullptr || *count < 1)
+    throw ServeError(Reason::kInvalid,
+                     fmt::format("output '{}': parameter 'classification': expected a number of "
+                                 "classes from 1 as int64_param",
+                                 Shown(output.name())));
+  return *count;
 }
 
 }  // namespace
@@ -183,7 +196,7 @@ std::shared_ptr<InferMessage> ReadInferMessage(grpc::ByteBuffer& buffer, const L
   return result;
 }
 
-InferRequest ToInferRequest(const std::shared_ptr<const InferMessage>& message) {
+InferRequest ToInferRequest(const std::shared_ptr<const InferMessage>& message, ClassCounts& classes) {
   const Message& from = message->message;
   InferRequest request;
   request.model = from.model_name();
@@ -198,7 +211,7 @@ InferRequest ToInferRequest(const std::shared_ptr<const InferMessage>& message) 
                                  from.inputs_size(), message->raw.size()));
   for (int i = 0; i < from.inputs_size(); ++i) {
     const InputTensor& input = from.inputs(i);
-    RefuseExtensions(input.parameters(), input.name());
+    RefuseSharedMemory(input.parameters(), input.name());
     const std::optional<DataType> type = ParseDatatype(input.datatype());
     if (!type)
       throw ServeError(Reason::kInvalid, fmt::format("input '{}': datatype '{}' is not known",
@@ -222,7 +235,8 @@ InferRequest ToInferRequest(const std::shared_ptr<const InferMessage>& message) 
     }
   }
   for (const auto& output : from.outputs()) {
-    RefuseExtensions(output.parameters(), output.name());
+    RefuseSharedMemory(output.parameters(), output.name());
+    if (const int64_t count = ClassesOf(output); count > 0) classes[output.name()] = count;
     request.outputs.push_back(output.name());
   }
   return request;

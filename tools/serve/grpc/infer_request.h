@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "inference.pb.h"
+#include "tools/serve/classification.h"
 #include "tools/serve/front_end.h"
 #include "tools/serve/grpc/budget.h"
 #include "tools/serve/types.h"
@@ -28,7 +29,7 @@ std::shared_ptr<InferMessage> ReadInferMessage(grpc::ByteBuffer& buffer, const L
                                                std::shared_ptr<Budget> budget);
 
 // Names, inputs, wanted outputs and parameters of a request; its tensors borrow `message`, which it keeps.
-// Throws ServeError{kInvalid, kUnsupported}.
-InferRequest ToInferRequest(const std::shared_ptr<const InferMessage>& message);
+// What is wanted of outputs goes to `classes`. Throws ServeError{kInvalid, kUnsupported}.
+InferRequest ToInferRequest(const std::shared_ptr<const InferMessage>& message, ClassCounts& classes);
 
 }  // namespace sluice::serve::rpc

@@ -71,11 +71,18 @@ class StreamCall : public grpc::ServerGenericBidiReactor {
   struct Answer {
     std::string model, id;
     bool wants_final = false;
+    ClassCounts classes;
+    std::vector<std::string> labels;  // where there are classes
     grpc::ByteBuffer bytes;
     bool there = false;  // under mutex_
   };
 
   void Infer(const std::shared_ptr<Answer>& answer, bool first) {
+    const auto received = Clock::now();
+    const auto refuse = [&](const ServeError& error) {
+      LogRefusal(*context_, "ModelStreamInfer", facts_, answer->model, answer->id, error, received);
+      Take(answer, error);
+    };
     try {
       // The first was checked with the call.
       if (!first) front_.access.Check(Metadata(*context_, "authorization"));
@@ -83,8 +90,10 @@ class StreamCall : public grpc::ServerGenericBidiReactor {
       request_.Clear();
       answer->model = message->message.model_name();
       answer->id = message->message.id();
-      InferRequest request = ToInferRequest(message);
+      InferRequest request = ToInferRequest(message, answer->classes);
       message.reset();
+      if (!answer->classes.empty())
+        answer->labels = front_.service.Info(answer->model, request.version).labels;
       if (const auto wants = request.parameters.extract(kWantsFinal); !wants.empty())
         answer->wants_final = wants.mapped() == Parameter(true);
       Apply(facts_, request);
@@ -92,9 +101,9 @@ class StreamCall : public grpc::ServerGenericBidiReactor {
       front_.service.Infer(std::move(request),
                            [this, answer](Service::Answer result) { Take(answer, std::move(result)); });
     } catch (const ServeError& error) {
-      Take(answer, error);
+      refuse(error);
     } catch (const std::exception&) {
-      Take(answer, ServeError(Reason::kInternal, "internal error"));
+      refuse(ServeError(Reason::kInternal, "internal error"));
     }
   }
 
@@ -104,6 +113,7 @@ class StreamCall : public grpc::ServerGenericBidiReactor {
     try {
       if (auto* response = std::get_if<InferResponse>(&result)) {
         if (answer->wants_final) response->parameters[kFinal] = true;
+        ClassifyOutputs(answer->classes, answer->labels, *response);
         answer->bytes = WriteInferResponse(*response, true);
       }
     } catch (const ServeError& error) {

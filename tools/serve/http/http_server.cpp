@@ -16,6 +16,8 @@
 #include "sluice/error.h"
 #include "tools/serve/http/connection.h"
 #include "tools/serve/http/tls.h"
+#include "tools/serve/listener.h"
+#include "tools/serve/refused_request.h"
 
 namespace sluice::serve {
 namespace {
@@ -50,7 +52,8 @@ class HttpServer final : public FrontEnd, private ConnectionHost {
                 [this](std::function<void()> work) { asio::post(aside_, std::move(work)); }),
         acceptor_(asio::make_strand(io_)),
         timer_(acceptor_.get_executor()),
-        accept_timer_(acceptor_.get_executor()) {
+        accept_timer_(acceptor_.get_executor()),
+        end_timer_(acceptor_.get_executor()) {
     if (!options.tls.certificate.empty()) tls_ = std::make_unique<TlsContexts>(options.tls);
     Listen(ParseAddress(options));
     tick_ = std::chrono::milliseconds(std::clamp<int64_t>(
@@ -81,7 +84,7 @@ class HttpServer final : public FrontEnd, private ConnectionHost {
     draining = true;
     const auto start = Clock::now();
     const auto quiet = std::min<Clock::duration>(kQuiet, std::max(Clock::duration(0), until - start) / 2);
-    asio::post(acceptor_.get_executor(), [this] { StopAccepting(); });
+    asio::post(acceptor_.get_executor(), [this] { EndAccepting(); });
     std::unique_lock lock(mutex_);
     while (!(connections_.empty() && stopped_)) {
       const auto now = Clock::now();
@@ -146,6 +149,7 @@ class HttpServer final : public FrontEnd, private ConnectionHost {
       }
     }
     if (connection) return connection->Start();
+    refused_.Add();
     if (!tls_) TurnAway(socket);
   }
 
@@ -159,8 +163,18 @@ class HttpServer final : public FrontEnd, private ConnectionHost {
     socket.shutdown(asio::socket_base::shutdown_send, ignored);
   }
 
+  // Accepts until whoever has begun to connect has done so.
+  void EndAccepting() {
+    if (!acceptor_.is_open()) return;
+    if (!RefuseHandshakes(acceptor_.native_handle())) return StopAccepting();
+    end_timer_.expires_after(kHandshakeTime);
+    end_timer_.async_wait([this](error_code) { StopAccepting(); });
+  }
+
   // What the kernel has accepted already is served too.
   void StopAccepting() {
+    end_timer_.cancel();
+    if (ending_) timer_.cancel();
     if (!acceptor_.is_open()) return;
     error_code error;
     while (!error && !ending_) {
@@ -170,7 +184,6 @@ class HttpServer final : public FrontEnd, private ConnectionHost {
     }
     acceptor_.close(error);
     accept_timer_.cancel();
-    if (ending_) timer_.cancel();
     const std::lock_guard lock(mutex_);
     stopped_ = true;
     empty_.notify_all();
@@ -179,6 +192,7 @@ class HttpServer final : public FrontEnd, private ConnectionHost {
   void Tick() {
     const auto now = Clock::now();
     ForEach([&](Connection& connection) { connection.Look(now); });
+    refused_.Log();
     timer_.expires_after(tick_);
     timer_.async_wait([this](error_code error) {
       if (!error && !ending_) Tick();
@@ -207,8 +221,9 @@ class HttpServer final : public FrontEnd, private ConnectionHost {
   asio::thread_pool aside_;
   Router router_;
   Acceptor acceptor_;
-  Timer timer_, accept_timer_;
+  Timer timer_, accept_timer_, end_timer_;
   std::unique_ptr<TlsContexts> tls_;
+  RefusedConnections refused_{"http"};
   uint16_t port_ = 0;
   std::chrono::milliseconds tick_;
   std::atomic<bool> ending_{false};

@@ -3,6 +3,7 @@
 #include <map>
 #include <string>
 
+#include "tools/serve/classification.h"
 #include "tools/serve/front_end.h"
 #include "tools/serve/http/message.h"
 #include "tools/serve/types.h"
@@ -13,8 +14,8 @@ namespace sluice::serve {
 struct ReplyForm {
   bool binary = false;                         // outputs that it does not name
   std::map<std::string, bool> binary_outputs;  // ... and that it names
-  std::map<std::string, int64_t> classes;      // how many of the best of an output, instead of its elements
-  bool picture = false;                        // it posted a picture: boxes are all that it wants
+  ClassCounts classes;
+  bool picture = false;  // it posted a picture: boxes are all that it wants
 };
 
 struct DecodedInfer {
@@ -27,8 +28,7 @@ struct DecodedInfer {
 // ServeError{kInvalid, kTooLarge, kOverloaded, kUnsupported}.
 DecodedInfer DecodeInfer(const HttpRequest& http, const Limits& limits);
 
-// labels  of the model's classes. Throws ServeError{kInvalid} for outputs that JSON cannot hold.
-HttpReply EncodeInfer(const InferResponse& response, const ReplyForm& form,
-                      const std::vector<std::string>& labels = {});
+// Outputs with classes have been made so. Throws ServeError{kInvalid} for outputs that JSON cannot hold.
+HttpReply EncodeInfer(const InferResponse& response, const ReplyForm& form);
 
 }  // namespace sluice::serve

@@ -4,7 +4,6 @@
 #include <iterator>
 
 #include "tools/serve/datatypes.h"
-#include "tools/serve/http/classification.h"
 #include "tools/serve/http/infer_codec.h"
 #include "tools/serve/http/json_writer.h"
 
@@ -125,8 +124,7 @@ std::string ServerTiming(const Timing& timing) {
 
 }  // namespace
 
-HttpReply EncodeInfer(const InferResponse& response, const ReplyForm& form,
-                      const std::vector<std::string>& labels) {
+HttpReply EncodeInfer(const InferResponse& response, const ReplyForm& form) {
   HttpReply reply;
   std::string& json = reply.text;
   json += "{\"model_name\":";
@@ -154,12 +152,7 @@ HttpReply EncodeInfer(const InferResponse& response, const ReplyForm& form,
     for (const auto& [name, tensor] : response.outputs) {
       if (&name != &response.outputs.front().first) json += ',';
       const auto wanted = form.binary_outputs.find(name);
-      const bool binary = wanted == form.binary_outputs.end() ? form.binary : wanted->second;
-      const auto classes = form.classes.find(name);
-      if (classes == form.classes.end())
-        AppendOutput(name, tensor, binary, reply);
-      else
-        AppendOutput(name, Classify(tensor, name, classes->second, labels), binary, reply);
+      AppendOutput(name, tensor, wanted == form.binary_outputs.end() ? form.binary : wanted->second, reply);
     }
     json += ']';
   }

@@ -86,6 +86,7 @@ HttpReply ErrorReply(int status, std::string_view message) {
   reply.text = "{\"error\":";
   AppendJsonString(message, reply.text);
   reply.text += '}';
+  reply.error = message;
   reply.outcome = ReasonName(status >= 500 ? Reason::kInternal : Reason::kInvalid);
   return reply;
 }

@@ -19,6 +19,7 @@ struct HttpRequest {
   std::vector<std::pair<std::string, std::string>> headers;  // names in lower case
   std::shared_ptr<Body> body;                                // null: none
   std::string client;                                        // the name of the certificate or of the API key
+  std::string peer;                                          // its address
   Clock::time_point received;
   std::shared_ptr<std::atomic<bool>> cancelled;
 
@@ -40,8 +41,9 @@ struct HttpReply {
   std::vector<std::shared_ptr<const void>> owners;
   bool close = false;  // the connection, afterwards
 
-  // For /metrics.
+  // For /metrics and the log.
   std::string model, outcome = "success";
+  std::string error;  // what the body says of it, "" for none
 
   size_t body_bytes() const {
     size_t bytes = text.size();

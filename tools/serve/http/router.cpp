@@ -10,6 +10,7 @@
 #include "tools/serve/http/metadata_json.h"
 #include "tools/serve/http/trace_context.h"
 #include "tools/serve/log.h"
+#include "tools/serve/refused_request.h"
 
 namespace sluice::serve {
 namespace {
@@ -93,6 +94,22 @@ bool OnlyReady(const HttpRequest& request) {
   return ready;
 }
 
+// Errors that the service has not logged.
+void LogError(const HttpRequest& request, const Route& route, const HttpReply& reply,
+              std::string_view request_id) {
+  if (reply.error.empty()) return;
+  LogRefused({.protocol = "http",
+              .call = request.target,
+              .peer = request.peer,
+              .model = route.model,
+              .request_id = request_id,
+              .outcome = reply.outcome,
+              .error = reply.error,
+              .client = request.client,
+              .traceparent = request.header("traceparent"),
+              .received = request.received});
+}
+
 bool IsOpen(Call call) { return call == Call::kLive || call == Call::kReady || call == Call::kAsset; }
 
 }  // namespace
@@ -131,8 +148,9 @@ void Router::Handle(HttpRequest request, Respond respond) const {
   const Route route = ParseRoute(request.target);
   if (route.call == Call::kInfer) return Infer(route, std::move(request), std::move(respond));
   if (route.call == Call::kLoad || route.call == Call::kUnload)
-    return LoadOrUnload(route, std::move(respond));
+    return LoadOrUnload(route, std::move(request), std::move(respond));
   HttpReply reply = Guarded([&] { return Answer(route, request); });
+  LogError(request, route, reply, RequestIdOf(request.header("x-request-id")));
   if (route.call != Call::kAsset) CompressReply(request.header("accept-encoding"), reply);
   respond(std::move(reply));
 }
@@ -183,7 +201,7 @@ void Router::Infer(const Route& route, HttpRequest http, Respond respond) const 
     context->respond(std::move(reply));
   };
   context->model = route.model;
-  context->request_id = NewRequestId();
+  context->request_id = RequestIdOf(http.header("x-request-id"));
   context->trace = TraceParent(http.header("traceparent"));
   context->accept_encoding = http.header("accept-encoding");
   InferRequest request;
@@ -191,9 +209,13 @@ void Router::Infer(const Route& route, HttpRequest http, Respond respond) const 
     DecodedInfer decoded = DecodeInfer(http, limits_);
     context->form = std::move(decoded.form);
     request = std::move(decoded.request);
+    if (!context->form.classes.empty()) context->labels = service_.Info(route.model, route.version).labels;
     return HttpReply();
   });
-  if (failed.status != 200) return finish(std::move(failed));
+  if (failed.status != 200) {
+    LogError(http, route, failed, context->request_id);
+    return finish(std::move(failed));
+  }
   request.model = route.model;
   request.version = route.version;
   request.request_id = context->request_id;
@@ -203,11 +225,12 @@ void Router::Infer(const Route& route, HttpRequest http, Respond respond) const 
   request.cancelled = http.cancelled;
   http.body.reset();
   failed = Guarded([&] {
-    if (!context->form.classes.empty()) context->labels = service_.Info(route.model, route.version).labels;
     service_.Infer(std::move(request), [context, finish](Service::Answer answer) {
       finish(Guarded([&] {
         if (const auto* error = std::get_if<ServeError>(&answer)) return ErrorReply(*error);
-        HttpReply reply = EncodeInfer(std::get<InferResponse>(answer), context->form, context->labels);
+        auto& response = std::get<InferResponse>(answer);
+        ClassifyOutputs(context->form.classes, context->labels, response);
+        HttpReply reply = EncodeInfer(response, context->form);
         CompressReply(context->accept_encoding, reply);
         return reply;
       }));
@@ -217,13 +240,14 @@ void Router::Infer(const Route& route, HttpRequest http, Respond respond) const 
   if (failed.status != 200) finish(std::move(failed));
 }
 
-void Router::LoadOrUnload(const Route& route, Respond respond) const {
-  aside_([this, route, respond = std::move(respond)] {
+void Router::LoadOrUnload(const Route& route, HttpRequest request, Respond respond) const {
+  aside_([this, route, request = std::move(request), respond = std::move(respond)] {
     HttpReply reply = Guarded([&] {
       route.call == Call::kLoad ? service_.Load(route.model) : service_.Unload(route.model);
       return HttpReply();
     });
     reply.model = route.model;
+    LogError(request, route, reply, RequestIdOf(request.header("x-request-id")));
     respond(std::move(reply));
   });
 }

@@ -32,7 +32,7 @@ class Router {
  private:
   HttpReply Answer(const Route& route, const HttpRequest& request) const;
   void Infer(const Route& route, HttpRequest request, Respond respond) const;
-  void LoadOrUnload(const Route& route, Respond respond) const;
+  void LoadOrUnload(const Route& route, HttpRequest request, Respond respond) const;
 
   Service& service_;
   const Access& access_;

@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <random>
 
+#include "tools/serve/text.h"
+
 namespace sluice::serve {
 namespace {
 
@@ -34,6 +36,11 @@ bool IsTraceParent(std::string_view text) {
 }  // namespace
 
 std::string NewRequestId() { return fmt::format("{:016x}", Random()); }
+
+std::string RequestIdOf(std::string_view sent) {
+  constexpr size_t kMostBytes = 128;
+  return sent.size() <= kMostBytes && IsPrintableUtf8(sent) ? std::string(sent) : NewRequestId();
+}
 
 std::string TraceParent(std::string_view sent) {
   if (IsTraceParent(sent)) return std::string(sent);

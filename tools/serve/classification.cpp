@@ -1,4 +1,4 @@
-#include "tools/serve/http/classification.h"
+#include "tools/serve/classification.h"
 
 #include <fmt/format.h>
 
@@ -8,7 +8,6 @@
 #include <span>
 
 #include "kernels/half.h"
-#include "tools/serve/types.h"
 
 namespace sluice::serve {
 namespace {
@@ -31,8 +30,6 @@ std::vector<double> ScoresOf(const Tensor& tensor, std::string_view name) {
       throw ServeError(Reason::kInvalid, fmt::format("output '{}' holds no scores to classify by", name));
   }
 }
-
-}  // namespace
 
 Tensor Classify(const Tensor& scores, std::string_view name, int64_t count,
                 const std::vector<std::string>& labels) {
@@ -62,6 +59,15 @@ Tensor Classify(const Tensor& scores, std::string_view name, int64_t count,
     }
   }
   return best;
+}
+
+}  // namespace
+
+void ClassifyOutputs(const ClassCounts& counts, const std::vector<std::string>& labels,
+                     InferResponse& response) {
+  for (auto& [name, tensor] : response.outputs)
+    if (const auto count = counts.find(name); count != counts.end())
+      tensor = Classify(tensor, name, count->second, labels);
 }
 
 }  // namespace sluice::serve
