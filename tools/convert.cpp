@@ -14,6 +14,9 @@
 #include "graph/opset/convert_opset.h"
 #include "graph/verify.h"
 #include "kernels/evaluate.h"
+#include "kernels/parallel.h"
+#include "runtime/cpu_quota.h"
+#include "runtime/thread_pool.h"
 #include "sluice/error.h"
 #include "tools/check_conversion.h"
 #include "tools/detections.h"
@@ -105,6 +108,9 @@ PassContext MakeContext() {
       return {};  // what fails here fails again, with its message, where the model is used
     }
   };
+  ctx.for_each = [](int64_t count, const std::function<void(int64_t)>& fn) {
+    ThreadPool::Get(AvailableCpus())->Run([&] { ForEachTile(count, fn); });
+  };
   return ctx;
 }
 
@@ -183,8 +189,8 @@ std::unique_ptr<Graph> Edit(Graph& graph, const Options& options, std::vector<st
 
 std::string CheckNote(const ConversionCheck& check) {
   if (!check.ran) return "not run: " + check.reason;
-  const std::string note =
-      check.largest_error == 0 ? "gives the same results"
+  const std::string note = check.largest_error == 0
+                               ? "gives the same results"
                                : fmt::format("results differ by {:.2g} of the largest", check.largest_error);
   return check.not_finite ? note + ", of which some are not finite" : note;
 }

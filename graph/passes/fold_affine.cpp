@@ -5,6 +5,7 @@
 // weights: everything that is channel by channel y[c] = scale[c] * x[c] + shift[c]. In front of a convolution
 // that pads, only a scale folds: the zeros of the padding would have to be shifted as well.
 
+#include <algorithm>
 #include <cmath>
 
 #include "graph/passes/match.h"
@@ -32,20 +33,20 @@ class Linear {
   bool pads = false;  // zeros enter beside the input's values
   bool takes_bias = false;
 
-  void ScaleOutputs(const Affine& affine);
-  void ScaleInputs(const Affine& affine);
+  void ScaleOutputs(const PassContext& ctx, const Affine& affine);
+  void ScaleInputs(const PassContext& ctx, const Affine& affine);
   void Store(Graph& graph, const PassContext& ctx, NodeId id) const;
 
  private:
-  // Calls fn(output channel, input channel, element of weights).
+  // Calls fn(output channel, input channel, element of weights) for rows [begin, end) of the weights.
   template <typename Fn>
-  void EachWeight(Fn fn) const;
+  void EachWeight(int64_t begin, int64_t end, Fn fn) const;
   // Calls fn(weights), a span of float or double.
   template <typename Fn>
   void WithWeights(Fn fn) const;
   // Multiplies by factor(output channel, input channel) in double.
   template <typename Factor>
-  void Multiply(Factor factor);
+  void Multiply(const PassContext& ctx, Factor factor);
 
   Tensor weights_;  // float as they are, other types in double
   Numbers bias_;
@@ -110,10 +111,9 @@ std::optional<Linear> Linear::Of(const Graph& graph, const PassContext& ctx, Nod
 }
 
 template <typename Fn>
-void Linear::EachWeight(Fn fn) const {
-  const int64_t rows = weights_shape_[0], cols = weights_shape_[1];
-  const int64_t rows_per_group = rows / groups_;
-  for (int64_t r = 0; r < rows; ++r) {
+void Linear::EachWeight(int64_t begin, int64_t end, Fn fn) const {
+  const int64_t cols = weights_shape_[1], rows_per_group = weights_shape_[0] / groups_;
+  for (int64_t r = begin; r < end; ++r) {
     for (int64_t c = 0; c < cols; ++c) {
       const int64_t far = r / rows_per_group * cols + c;  // the column's channel among all groups'
       for (int64_t t = 0; t < taps_; ++t) {
@@ -136,32 +136,46 @@ void Linear::WithWeights(Fn fn) const {
 }
 
 template <typename Factor>
-void Linear::Multiply(Factor factor) {
+void Linear::Multiply(const PassContext& ctx, Factor factor) {
   Tensor product(weights_.dtype(), weights_shape_);
+  // Enough to be worth a thread's start; new memory, whose pages come as they are written, is most of the
+  // time.
+  constexpr int64_t kPieceElems = 1 << 18;
+  const int64_t rows = weights_shape_[0], row_elems = std::max<int64_t>(1, weights_shape_[1] * taps_);
+  const int64_t rows_per_piece = std::max<int64_t>(1, kPieceElems / row_elems);
+  const int64_t pieces = (rows + rows_per_piece - 1) / rows_per_piece;
   WithWeights([&](auto weights) {
     using T = std::remove_const_t<typename decltype(weights)::element_type>;
     T* const to = product.mutable_values<T>().data();
-    EachWeight([&](size_t output, size_t input, size_t at) {
-      to[at] = static_cast<T>(static_cast<double>(weights[at]) * factor(output, input));
-    });
+    const auto multiply = [&](int64_t piece) {
+      const int64_t begin = piece * rows_per_piece, end = std::min(rows, begin + rows_per_piece);
+      EachWeight(begin, end, [&](size_t output, size_t input, size_t at) {
+        to[at] = static_cast<T>(static_cast<double>(weights[at]) * factor(output, input));
+      });
+    };
+    if (ctx.for_each && pieces > 1) {
+      ctx.for_each(pieces, multiply);
+    } else {
+      for (int64_t piece = 0; piece < pieces; ++piece) multiply(piece);
+    }
   });
   weights_ = std::move(product);
 }
 
-void Linear::ScaleOutputs(const Affine& affine) {
-  Multiply([&](size_t output, size_t) { return affine.scale[output]; });
+void Linear::ScaleOutputs(const PassContext& ctx, const Affine& affine) {
+  Multiply(ctx, [&](size_t output, size_t) { return affine.scale[output]; });
   for (size_t i = 0; i < bias_.size(); ++i) bias_[i] = bias_[i] * affine.scale[i] + affine.shift[i];
 }
 
-void Linear::ScaleInputs(const Affine& affine) {
+void Linear::ScaleInputs(const PassContext& ctx, const Affine& affine) {
   if (affine.shifts) {
     WithWeights([&](auto weights) {
-      EachWeight([&](size_t output, size_t input, size_t at) {
+      EachWeight(0, weights_shape_[0], [&](size_t output, size_t input, size_t at) {
         bias_[output] += static_cast<double>(weights[at]) * affine.shift[input];
       });
     });
   }
-  Multiply([&](size_t, size_t input) { return affine.scale[input]; });
+  Multiply(ctx, [&](size_t, size_t input) { return affine.scale[input]; });
 }
 
 void Linear::Store(Graph& graph, const PassContext& ctx, NodeId id) const {
@@ -195,7 +209,7 @@ class Folding {
       ctx_.Kept(graph_, node, "the " + target.op_type + " before it has no bias to take the shift");
       return false;
     }
-    linear->ScaleOutputs(*affine);
+    linear->ScaleOutputs(ctx_, *affine);
     ctx_.Applied(graph_, node, "folded into the weights of " + Describe(target, graph_.value(*x).name));
     linear->Store(graph_, ctx_, producer);
     Absorb(graph_, id, *x);
@@ -226,7 +240,7 @@ class Folding {
                     (linear->pads ? "pads its input with zeros" : "has no bias"));
       return false;
     }
-    linear->ScaleInputs(*affine);
+    linear->ScaleInputs(ctx_, *affine);
     ctx_.Applied(graph_, node, "folded into the weights of " + place);
     linear->Store(graph_, ctx_, user);
     Bypass(graph_, id, *x);

@@ -25,6 +25,9 @@ class PassContext {
   };
 
   Evaluator evaluate;
+  // Calls fn(0) to fn(count - 1), in any order and perhaps several at once; empty: one after the other. Supplied by
+  // the runtime, which owns the threads.
+  std::function<void(int64_t count, const std::function<void(int64_t)>& fn)> for_each;
   std::vector<Note> notes;
 
   // The pass that runs now, for the notes.

@@ -19,6 +19,38 @@ TEST(FoldAffine, BatchNormalizationIntoConv) {
     return y)");
 }
 
+// Weights of several pieces, taken from the last to the first.
+TEST(FoldAffine, PiecesComeInAnyOrder) {
+  const std::string text = R"(
+    x: float [1, 600, 2, 2]
+    w = const [1000, 600, 1, 1]  s = const [1000]
+    c = Conv(x, w)  f = Reshape(s, [1000, 1, 1])
+    y = Mul(c, f)
+    return y)";
+  const auto fold = [&](bool in_pieces) {
+    auto graph = ParseGraph(text);
+    PassContext ctx = MakeContext("fold-affine");
+    int64_t most = 0;
+    if (in_pieces) {
+      ctx.for_each = [&](int64_t count, const std::function<void(int64_t)>& fn) {
+        most = std::max(most, count);
+        for (int64_t i = count; i-- > 0;) fn(i);
+      };
+    }
+    kFoldConstants.run(*graph, ctx);
+    EXPECT_TRUE(kFoldAffine.run(*graph, ctx));
+    EXPECT_EQ(most > 1, in_pieces);
+    for (NodeId id : graph->TopologicalOrder()) {
+      if (graph->node(id).op_type == "Conv") return graph->value(graph->node(id).inputs[1]).constant;
+    }
+    return Tensor();
+  };
+  const Tensor whole = fold(false), pieces = fold(true);
+  ASSERT_EQ(whole.shape(), (Shape{1000, 600, 1, 1}));
+  const auto a = whole.values<float>(), b = pieces.values<float>();
+  EXPECT_TRUE(std::equal(a.begin(), a.end(), b.begin(), b.end()));
+}
+
 TEST(FoldAffine, BatchNormalizationIntoGroupedAndTransposedConv) {
   ExpectRewrite(kFoldAffine, kNorm + R"(
     x: float [N, 6, 5, 5]

@@ -344,7 +344,8 @@ class GraphPrinter {
     std::string text = outputs + " = " + node.op_type + "(" + inputs + ")" + attrs;
     for (const PostOp& op : node.post_ops) {
       text.append(" + ").append(ToString(op));
-      if (op.operand >= 0) text += "(" + NameOf(node.inputs[static_cast<size_t>(op.operand)]) + ")";
+      if (op.operand >= 0)
+        text.append("(").append(NameOf(node.inputs[static_cast<size_t>(op.operand)])).append(")");
     }
     return text;
   }
