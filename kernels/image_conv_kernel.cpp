@@ -11,8 +11,8 @@ namespace {
 // About 15 us of one core: ten times what a task costs. MobileNet's steps take 50 us and must feed several
 // threads.
 constexpr int64_t kTileFlops = 2'500'000;
-// Enough for 16 threads to end at about the same time.
-constexpr int64_t kMaxTiles = 32;
+// Enough for this many threads to end at about the same time.
+constexpr int64_t kThreads = 16, kMaxTiles = 2 * kThreads;
 // Bytes of a panel's weights, and of a chunk's input in scratch, that stay in an L2 cache together.
 constexpr int64_t kWeightsBytes = 192 * 1024, kScratchBytes = 384 * 1024;
 // A flat run is this many blocks of registers: its outputs stay in the L1 cache until the post-ops are done.
@@ -82,13 +82,15 @@ void ImageConvKernel::ChooseTiles() {
   const double halo = flat_ ? 0 : static_cast<double>(InputRows(1)) - run_rows;
   double least = 0;
   for (int64_t splits = 1; splits <= panels_; ++splits) {
-    const int64_t bands = std::min(CeilDiv(wanted, splits), all);
+    // Another band for the sake of a few more tiles would read all weights again.
+    const int64_t bands = std::min(splits >= kThreads ? 1 : CeilDiv(wanted, splits), all);
     const double cost =
         static_cast<double>(bands) * weights +
         static_cast<double>(splits) * row *
             (static_cast<double>(all) * run_rows + static_cast<double>(bands) * std::max(0.0, halo));
-    // Fewer tiles than wanted leave threads without work.
-    const double idle = static_cast<double>(wanted) / static_cast<double>(std::min(wanted, bands * splits));
+    // Fewer tiles than threads leave some without work.
+    const int64_t busy = std::min(wanted, kThreads);
+    const double idle = static_cast<double>(busy) / static_cast<double>(std::min(busy, bands * splits));
     if (splits > 1 && cost * idle >= least) continue;
     least = cost * idle;
     bands_ = bands;
@@ -231,6 +233,14 @@ void ImageConvKernel::RunPanel(const RunContext& ctx, const SumOps& ops, const S
   run.vectors = oc_blocks * block_ - c <= lanes ? 1 : 2;
   run.resume = plane > 0;
   if (last) run.ops = ops;
+  // The next panel's weights come while this one's are in use.
+  int64_t passes = 0;
+  for (int64_t r = runs.begin; r < runs.end; ++r) {
+    const Range outputs = RunOutputs(r);
+    passes += CeilDiv(outputs.end - outputs.begin, DirectConvOutputs());
+  }
+  run.ahead_passes = passes;
+  run.ahead = run.weights + g.ic * taps_ * width;
   // A panel is part of one block, or two of them.
   const int64_t block_count = std::min(std::max<int64_t>(1, width / block_), oc_blocks - c / block_);
   for (int64_t r = runs.begin; r < runs.end; ++r) {
@@ -248,6 +258,7 @@ void ImageConvKernel::RunPanel(const RunContext& ctx, const SumOps& ops, const S
     run.gap =
         !flat_ && run.count > line_outputs ? w.strides[0] * source.row_stride - line_outputs * run.step : 0;
     RunDirectConv(run);
+    run.ahead_done += CeilDiv(run.count, DirectConvOutputs());
     if (!last || post_ops_.empty()) continue;
     for (int64_t b = 0; b < block_count; ++b) {
       post_ops_.Apply(ctx, dst + b * dst_plane, offset + b * dst_plane, (c / block_ + b) * block_, run.count);

@@ -43,11 +43,17 @@ HWY_INLINE void FetchAhead(const DirectConvRun& run, const float* src, int64_t p
   for (int r = 0; r < rows; ++r) hwy::Prefetch(from + r * run.step);
 }
 
+// What a pass over the weights fetches: `lines` lines for every four channels of a tap.
+struct Ahead {
+  const float* from;
+  int64_t lines;
+};
+
 // `depth` channels of one tap. kStep: the step where it is known to the compiler, which then needs one
 // register for all outputs; 0 otherwise.
 template <int kStep, int rows, int vectors>
 HWY_INLINE void Accumulate(const float* HWY_RESTRICT src, int64_t any_step, int64_t gap, int64_t depth,
-                           const float* HWY_RESTRICT& weights, V (&sums)[rows * vectors]) {
+                           const float* HWY_RESTRICT& weights, Ahead& ahead, V (&sums)[rows * vectors]) {
   const Tag d;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d)), step = kStep == 0 ? any_step : kStep;
   constexpr int kHalf = rows % 2 == 0 ? rows / 2 : rows;
@@ -68,6 +74,7 @@ HWY_INLINE void Accumulate(const float* HWY_RESTRICT src, int64_t any_step, int6
   int64_t k = 0;
   if (kStep != 0) {
     for (; k + 4 <= depth; k += 4) {
+      for (int64_t i = 0; i < ahead.lines; ++i, ahead.from += 16) __builtin_prefetch(ahead.from, 0, 2);
       for (int64_t i = 0; i < 4; ++i) one(k + i);
     }
   }
@@ -76,7 +83,8 @@ HWY_INLINE void Accumulate(const float* HWY_RESTRICT src, int64_t any_step, int6
 
 // All taps of all channels.
 template <int kStep, int rows, int vectors>
-HWY_INLINE void AccumulateAll(const DirectConvRun& run, const float* src, V (&sums)[rows * vectors]) {
+HWY_INLINE void AccumulateAll(const DirectConvRun& run, const float* src, Ahead ahead,
+                              V (&sums)[rows * vectors]) {
   const bool single = run.kh == 1 && run.kw == 1;
   const float* weights = run.weights;
   for (int64_t plane = 0; plane < run.planes; ++plane) {
@@ -85,7 +93,7 @@ HWY_INLINE void AccumulateAll(const DirectConvRun& run, const float* src, V (&su
     for (int64_t i = 0; i < run.kh; ++i) {
       for (int64_t j = 0; j < run.kw; ++j) {
         const float* from = src + plane * run.plane_stride + i * run.row_stride + j * run.col_stride;
-        Accumulate<kStep, rows, vectors>(from, run.step, run.gap, depth, weights, sums);
+        Accumulate<kStep, rows, vectors>(from, run.step, run.gap, depth, weights, ahead, sums);
       }
     }
   }
@@ -93,7 +101,7 @@ HWY_INLINE void AccumulateAll(const DirectConvRun& run, const float* src, V (&su
 
 // Outputs [first, first + rows) of the run.
 template <int rows, int vectors>
-void Outputs(const DirectConvRun& run, int64_t first) {
+void Outputs(const DirectConvRun& run, int64_t first, const Ahead& ahead) {
   const Tag d;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
   float* dst = run.dst + first * run.dst_step;
@@ -117,11 +125,11 @@ void Outputs(const DirectConvRun& run, int64_t first) {
   }
   const float* src = run.src + first * run.step;
   if (run.step == kBlock)
-    AccumulateAll<kBlock, rows, vectors>(run, src, sums);
+    AccumulateAll<kBlock, rows, vectors>(run, src, ahead, sums);
   else if (run.step == 2 * kBlock)
-    AccumulateAll<2 * kBlock, rows, vectors>(run, src, sums);
+    AccumulateAll<2 * kBlock, rows, vectors>(run, src, ahead, sums);
   else
-    AccumulateAll<0, rows, vectors>(run, src, sums);
+    AccumulateAll<0, rows, vectors>(run, src, ahead, sums);
   ApplySumOps(d, run.ops, sums, [&](int i) { return operand + place(i); });
   SLUICE_UNROLL
   for (int i = 0; i < rows * vectors; ++i) hn::StoreU(sums[i], d, dst + place(i));
@@ -130,23 +138,29 @@ void Outputs(const DirectConvRun& run, int64_t first) {
 // The outputs from `first` on in `blocks` blocks that differ in size by at most one; none has more than
 // `rows`.
 template <int rows, int vectors>
-void Blocks(const DirectConvRun& run, int64_t first, int64_t blocks) {
+void Blocks(const DirectConvRun& run, int64_t first, int64_t blocks, Ahead& ahead, int64_t pass) {
   while (blocks > 0 && (run.count - first + blocks - 1) / blocks == rows) {
-    Outputs<rows, vectors>(run, first);
+    Outputs<rows, vectors>(run, first, ahead);
+    ahead.from += pass;
     first += rows;
     --blocks;
   }
   if constexpr (rows > 1) {
-    if (blocks > 0) Blocks<rows - 1, vectors>(run, first, blocks);
+    if (blocks > 0) Blocks<rows - 1, vectors>(run, first, blocks, ahead, pass);
   }
 }
 
 void DirectRun(const DirectConvRun& run) {
-  const int64_t blocks = (run.count + kRows - 1) / kRows;
+  const int64_t blocks = (run.count + kRows - 1) / kRows, width = 2 * static_cast<int64_t>(hn::Lanes(Tag()));
+  const int64_t channels = ((run.planes - 1) * run.depth + run.last_depth) * run.kh * run.kw;
+  Ahead ahead{nullptr, 0};
+  if (run.ahead != nullptr) ahead.lines = (width / 4 + run.ahead_passes - 1) / run.ahead_passes;
+  const int64_t pass = ahead.lines * channels / 4 * 16;
+  if (run.ahead != nullptr) ahead.from = run.ahead + run.ahead_done * pass;
   if (run.vectors == 1)
-    Blocks<kRows, 1>(run, 0, blocks);
+    Blocks<kRows, 1>(run, 0, blocks, ahead, pass);
   else
-    Blocks<kRows, 2>(run, 0, blocks);
+    Blocks<kRows, 2>(run, 0, blocks, ahead, pass);
 }
 
 void InterleaveOf(const float* src, int64_t stride, int64_t channels, int64_t n, float* dst) {

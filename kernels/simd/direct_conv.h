@@ -27,7 +27,12 @@ struct DirectConvRun {
   int64_t count;    // outputs
   int64_t vectors;  // of the panel that count, 1 or 2
   bool resume;      // sums go on from what dst holds
-  SumOps ops;       // the operand is where dst is
+  // As many weights as these that are fetched on the way, from memory or a slower cache: evenly in
+  // `ahead_passes` passes over these weights, one for each DirectConvOutputs(), of which `ahead_done` came
+  // before this run. Null: nothing.
+  const float* ahead;
+  int64_t ahead_passes, ahead_done;
+  SumOps ops;  // the operand is where dst is
 };
 
 // Output channels of a panel: two vectors.

@@ -51,6 +51,7 @@ void Check(const Case& c, uint32_t seed) {
   run.dst = dst.data(), run.dst_step = lanes, run.dst_vector = vector_at;
   run.count = c.count, run.vectors = c.vectors;
   run.resume = c.resume;
+  run.ahead = weights.get(), run.ahead_passes = 3;
   if (c.leaky) run.ops.activation = SumOps::Activation::kLeaky, run.ops.slope = 0.25f;
   const std::vector<float> operand = noise(static_cast<int64_t>(dst.size()));
   if (c.operand) run.ops.operand = operand.data();
