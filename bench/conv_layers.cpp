@@ -16,7 +16,10 @@ namespace {
 
 std::string Joined(const std::vector<int64_t>& sizes, char separator = 'x') {
   std::string text;
-  for (int64_t size : sizes) text += (text.empty() ? "" : std::string(1, separator)) + std::to_string(size);
+  for (int64_t size : sizes) {
+    if (!text.empty()) text += separator;
+    text += std::to_string(size);
+  }
   return text;
 }
 
@@ -36,7 +39,7 @@ std::string NameOf(const std::string& network, const ConvLayer& layer) {
   const Window w = ReadWindow(layer.attrs, layer.src.size() - 2, SpatialOf(layer.weights));
   std::string name = network + '/';
   if (layer.op_type == "ConvTranspose") name += "transposed-";
-  if (layer.src[0] != 1) name += "n" + std::to_string(layer.src[0]) + '-';
+  if (layer.src[0] != 1) name.append("n").append(std::to_string(layer.src[0])) += '-';
   name += Joined({layer.src.begin() + 1, layer.src.end()}) + '-' + std::to_string(layer.dst[1]) + "-k" +
           Joined(w.kernel);
   if (!AllOnes(w.strides)) name += "-s" + std::to_string(w.strides[0]);

@@ -74,7 +74,7 @@ int main(int argc, char** argv) {
   for (const Sizes& s : kSizes) {
     for (const bool constant : {true, false}) {
       for (size_t candidate = 0; candidate < 2; ++candidate) {
-        const std::string name = "m" + std::to_string(s.m) + "_k" + std::to_string(s.k) + "_n" +
+        const std::string name = std::string("m").append(std::to_string(s.m)) + "_k" + std::to_string(s.k) + "_n" +
                                  std::to_string(s.n) + "_batch" + std::to_string(s.batch) +
                                  (constant ? "/constant" : "/value") + '/' + std::to_string(candidate);
         benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) {

@@ -42,7 +42,7 @@ class CommandTest : public testing::Test {
   void TearDown() override { std::filesystem::remove_all(dir_); }
 
   Outcome Sluice(std::vector<std::string> args) const {
-    args.insert(args.begin(), SLUICE_COMMAND);
+    args.emplace(args.begin(), SLUICE_COMMAND);
     const std::string out = dir_ + "/.stdout", err = dir_ + "/.stderr";
     const pid_t child = fork();
     if (child == 0) {

@@ -123,7 +123,7 @@ TEST(Memory, ManyLargeValuesAreRefused) {
   GraphProto* graph = model.mutable_graph();
   AddInts(graph, "shape", {int64_t{1} << 28});
   for (int i = 0; i < 4096; ++i) {
-    const std::string name = "y" + std::to_string(i);
+    const std::string name = std::string("y").append(std::to_string(i));
     auto* value = AddNode(graph, "ConstantOfShape", {"shape"}, {name})->add_attribute();
     value->set_name("value");
     value->set_type(sluice_onnx::AttributeProto::TENSOR);

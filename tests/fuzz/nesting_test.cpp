@@ -122,8 +122,9 @@ TEST(Nesting, FunctionsThatCallThemselvesFromABranchAreRefused) {
 TEST(Nesting, FunctionsThatGrowWithoutEndAreRefused) {
   ModelProto model = Calling("F0");
   for (int i = 0; i < 60; ++i) {
-    auto* function = AddFunction(model, "F" + std::to_string(i));
-    const std::string next = i == 59 ? "Relu" : "F" + std::to_string(i + 1), domain = i == 59 ? "" : "mine";
+    const auto name = [](int at) { return std::string("F").append(std::to_string(at)); };
+    auto* function = AddFunction(model, name(i));
+    const std::string next = i == 59 ? "Relu" : name(i + 1), domain = i == 59 ? "" : "mine";
     AddTo(function, next, "a", "c", domain);
     AddTo(function, next, "c", "d", domain);
     AddTo(function, next, "d", "e", domain);
@@ -136,8 +137,8 @@ TEST(Nesting, FunctionsThatCopyMuchAreRefused) {
   ModelProto model = Calling("Outer");
   auto* outer = AddFunction(model, "Outer");
   for (int i = 0; i < 3000; ++i) {
-    AddTo(outer, "Inner", i == 0 ? "a" : "v" + std::to_string(i),
-          i == 2999 ? "b" : "v" + std::to_string(i + 1));
+    const auto name = [](int at) { return std::string("v").append(std::to_string(at)); };
+    AddTo(outer, "Inner", i == 0 ? "a" : name(i), i == 2999 ? "b" : name(i + 1));
   }
   AddTo(AddFunction(model, "Inner"), "Relu", "a", "b", "")->set_doc_string(std::string(1 << 20, 'x'));
   ExpectError(ErrorCode::kInvalidModel, {"'Inner'", "bytes"}, [&] { LoadProto(model); });
