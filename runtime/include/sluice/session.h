@@ -159,13 +159,13 @@ struct ObservedValue {
 // below a millisecond each on most models. A run that is stopped leaves the session as good as before.
 struct RunOptions {
   // Error{kDeadlineExceeded} for a run that has not ended by then.
-  std::optional<std::chrono::steady_clock::time_point> deadline;
+  std::optional<std::chrono::steady_clock::time_point> deadline = std::nullopt;
   // Error{kCancelled} once it is true; any thread may set it. Must outlive the run.
   const std::atomic<bool>* cancel = nullptr;
   // Called with every value that a step computes, one call at a time, on any of the run's threads, before the steps
   // that read the value. Constants, values inside nested graphs and values that are parts or other shapes of one
   // seen before are not shown. What it throws ends the run. It must not run the session.
-  std::function<void(const ObservedValue&)> observer;
+  std::function<void(const ObservedValue&)> observer = nullptr;
   // Set, when the run ends well, to what each of its steps took, in the plan's order; needs no
   // SessionOptions::profile and costs other runs nothing. Must outlive the run.
   std::vector<StepProfile>* profile = nullptr;
