@@ -10,9 +10,9 @@
 #include <time.h>
 
 #include <algorithm>
+#include <condition_variable>
 #include <iostream>
 #include <mutex>
-#include <semaphore>
 #include <thread>
 
 #include "bench/arguments.h"
@@ -22,6 +22,8 @@
 
 namespace sluice::serve {
 namespace {
+
+constexpr int kThreads = 2;  // of clients, as many as the server has for HTTP
 
 std::shared_ptr<const Model> Load(const std::string& path, const Shape& shape, const ModelConfig& config) {
   SessionOptions options;
@@ -63,22 +65,57 @@ void MeasureSession(benchmark::State& state, const std::shared_ptr<const Model>&
   state.SetItemsProcessed(state.iterations() * batch);
 }
 
-// Sends requests until `left` is used up.
-void Client(Scheduler& scheduler, const std::shared_ptr<const Model>& model, const NamedValues& inputs,
-            std::atomic<int64_t>& left, std::vector<int64_t>& latencies_ns, std::atomic<bool>& failed) {
-  std::binary_semaphore answered(0);
-  while (left.fetch_sub(1) > 0) {
-    InferRequest request;
-    for (const auto& [name, value] : inputs) request.inputs.push_back({name, value.tensor(), {}});
-    const Clock::time_point begin = Clock::now();
-    scheduler.Submit(model, std::move(request), [&](Service::Answer answer) {
-      if (!std::holds_alternative<InferResponse>(answer)) failed = true;
-      answered.release();
-    });
-    answered.acquire();
-    latencies_ns.push_back((Clock::now() - begin).count());
+// Clients that each have one request under way until `left` is used up. As in the server they share few
+// threads, which have several answers at each waking under load: a thread each would measure how threads are
+// switched.
+class Clients {
+ public:
+  Clients(Scheduler& scheduler, const std::shared_ptr<const Model>& model, const NamedValues& inputs,
+          std::atomic<int64_t>& left, std::atomic<bool>& failed)
+      : scheduler_(scheduler), model_(model), inputs_(inputs), left_(left), failed_(failed) {}
+
+  // Returns when all have their answers.
+  std::vector<int64_t> Run(int count) {
+    for (int i = 0; i < count; ++i) Send();
+    std::unique_lock lock(mutex_);
+    while (under_way_ > 0) {
+      changed_.wait(lock, [this] { return answered_ > 0; });
+      const int answered = std::exchange(answered_, 0);
+      under_way_ -= answered;
+      lock.unlock();
+      for (int i = 0; i < answered; ++i) Send();
+      lock.lock();
+    }
+    return std::move(latencies_ns_);
   }
-}
+
+ private:
+  void Send() {
+    if (left_.fetch_sub(1) <= 0) return;
+    InferRequest request;
+    for (const auto& [name, value] : inputs_) request.inputs.push_back({name, value.tensor(), {}});
+    {
+      const std::lock_guard lock(mutex_);
+      ++under_way_;
+    }
+    scheduler_.Submit(model_, std::move(request), [this, begin = Clock::now()](Service::Answer answer) {
+      if (!std::holds_alternative<InferResponse>(answer)) failed_ = true;
+      const std::lock_guard lock(mutex_);
+      latencies_ns_.push_back((Clock::now() - begin).count());
+      if (answered_++ == 0) changed_.notify_one();
+    });
+  }
+
+  Scheduler& scheduler_;
+  const std::shared_ptr<const Model>& model_;
+  const NamedValues& inputs_;
+  std::atomic<int64_t>& left_;
+  std::atomic<bool>& failed_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  int under_way_ = 0, answered_ = 0;
+  std::vector<int64_t> latencies_ns_;
+};
 
 void MeasureScheduler(benchmark::State& state, const std::shared_ptr<const Model>& model, int clients) {
   Recorder recorder;
@@ -88,11 +125,15 @@ void MeasureScheduler(benchmark::State& state, const std::shared_ptr<const Model
   const NamedValues inputs = InputsOf(*model, 1);
   const auto run = [&](int64_t requests) {
     std::atomic<int64_t> left{requests};
-    std::vector<std::vector<int64_t>> parts(static_cast<size_t>(clients));
+    const int threads = std::min(clients, kThreads);
+    std::vector<std::vector<int64_t>> parts(static_cast<size_t>(threads));
     {
-      std::vector<std::jthread> threads;
-      for (auto& part : parts)
-        threads.emplace_back([&] { Client(scheduler, model, inputs, left, part, failed); });
+      std::vector<std::jthread> running;
+      for (int i = 0; i < threads; ++i)
+        running.emplace_back([&, i] {
+          const int share = clients / threads + (i < clients % threads ? 1 : 0);
+          parts[static_cast<size_t>(i)] = Clients(scheduler, model, inputs, left, failed).Run(share);
+        });
     }
     latencies_ns.clear();
     for (const auto& part : parts) latencies_ns.insert(latencies_ns.end(), part.begin(), part.end());
