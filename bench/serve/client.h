@@ -31,5 +31,7 @@ std::unique_ptr<Client> NewHttpClient(const std::string& address, const std::str
                                       const std::vector<BenchInput>& inputs);
 // The session itself, in this process.
 std::unique_ptr<Client> NewSessionClient(const std::string& path, const std::vector<BenchInput>& inputs);
+// What the system takes to carry the bytes there and an answer back, with no server.
+std::unique_ptr<Client> NewLoopbackClient(const std::vector<BenchInput>& inputs);
 
 }  // namespace sluice::bench

@@ -1,7 +1,7 @@
 // serve_load: clients that ask a server for a model's answers as fast as it gives them.
 //   serve_load --grpc HOST:PORT --model M --input NAME:FP32:1x3x224x224 --clients 32 --seconds 5
-// With several of --grpc, --http and --session one client asks them in turn, so that they meet the same
-// machine.
+// With several of --grpc, --http, --session and --loopback one client asks them in turn, so that they meet
+// the same machine.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
@@ -27,7 +27,7 @@ struct Options {
   std::vector<std::string> inputs;
   int clients = 1;
   double seconds = 3, warm_up = 0.5;
-  bool keep_going = false;
+  bool loopback = false, keep_going = false;
 };
 
 // NAME:DATATYPE:1x3x224x224, with numbers from 0 to 1 in it.
@@ -56,6 +56,7 @@ BenchInput ParseInput(const std::string& text) {
 std::unique_ptr<Client> NewClient(const std::string& kind, const Options& options,
                                   const std::vector<BenchInput>& inputs) {
   if (kind == "grpc") return NewGrpcClient(options.grpc, options.model, inputs);
+  if (kind == "loopback") return NewLoopbackClient(inputs);
   if (kind == "http") return NewHttpClient(options.http, options.model, inputs);
   return NewSessionClient(options.session, inputs);
 }
@@ -161,6 +162,7 @@ int Main(int argc, char** argv) {
   app.add_option("--grpc", options.grpc, "HOST:PORT of gRPC");
   app.add_option("--http", options.http, "HOST:PORT of HTTP");
   app.add_option("--session", options.session, "The model file, run in this process");
+  app.add_flag("--loopback", options.loopback, "The bytes alone, to a thread of this process and back");
   app.add_option("--model", options.model, "The model's name at the server");
   app.add_option("--input", options.inputs, "NAME:DATATYPE:SIZES, as x:FP32:1x3x224x224; repeatable")
       ->required();
@@ -175,11 +177,12 @@ int Main(int argc, char** argv) {
   for (const std::string& text : options.inputs) inputs.push_back(ParseInput(text));
   std::vector<std::string> kinds;
   if (!options.session.empty()) kinds.push_back("session");
+  if (options.loopback) kinds.push_back("loopback");
   if (!options.http.empty()) kinds.push_back("http");
   if (!options.grpc.empty()) kinds.push_back("grpc");
-  if (kinds.empty()) throw std::runtime_error("expected --grpc, --http or --session");
+  if (kinds.empty()) throw std::runtime_error("expected --grpc, --http, --session or --loopback");
   if (kinds.size() > 1 && options.clients > 1)
-    throw std::runtime_error("--clients: expected one of --grpc, --http and --session");
+    throw std::runtime_error("--clients: expected one of --grpc, --http, --session and --loopback");
   nlohmann::json result;
   if (kinds.size() == 1)
     result[kinds[0]] = MeasureLoad(kinds[0], options, inputs);

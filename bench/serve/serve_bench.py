@@ -161,9 +161,10 @@ def inputs_of(server, model):
 
 def measure_overhead(bench, server, model, path):
     inputs, _, _ = inputs_of(server, model)
-    figures = bench.call(bench.load, "--session", path, "--http", server.http, "--grpc", server.grpc, "--model", model, *inputs,
+    figures = bench.call(bench.load, "--session", path, "--loopback", "--http", server.http, "--grpc", server.grpc, "--model", model, *inputs,
                          "--seconds", bench.seconds * 2)
-    print(f"one client in turn, {model}: median of the session {figures['session']['p50_us']:.0f} us", end="")
+    print(f"one client in turn, {model}: median of the session {figures['session']['p50_us']:.0f} us, its bytes over loopback"
+          f" {figures['loopback']['p50_us']:.0f} us", end="")
     for protocol in ("http", "grpc"):
         figures[protocol]["overhead_us"] = figures[protocol]["p50_us"] - figures["session"]["p50_us"]
         print(f", {protocol} adds {figures[protocol]['overhead_us']:.0f} us", end="")
@@ -209,22 +210,25 @@ def soak(bench, server, model, minutes, clients=8):
     loads = [subprocess.Popen([bench.load, f"--{protocol}", getattr(server, protocol), "--model", model, *inputs, "--clients",
                                str(clients), "--seconds", str(seconds), "--json", str(bench.work / f"soak_{protocol}.json")],
                               stdout=subprocess.DEVNULL) for protocol in ("http", "grpc")]
-    start, points = time.monotonic(), []
+    start, points, begin = time.monotonic(), [], server.rss()
     while time.monotonic() - start < seconds and all(load.poll() is None for load in loads):
         points.append((time.monotonic() - start, server.rss()))
         time.sleep(max(0.05, min(1.0, seconds / 100)))
     if any([load.wait() for load in loads]):
-        raise SystemExit("soak: a client failed")
+        raise SystemExit(f"soak: a client failed within {points[-1][0] / 60:.1f} minutes; memory {begin / 2**20:.1f} MiB at the "
+                         f"begin, {points[-1][1] / 2**20:.1f} at the end")
     kept = np.array([point for point in points if point[0] > seconds / 5])
     slope = float(np.polyfit(kept[:, 0] / 60, kept[:, 1] / 2**20, 1)[0])
     growth = float(np.median(kept[-len(kept) // 4:, 1]) - np.median(kept[:len(kept) // 4, 1])) / 2**20
     requests = sum(next(iter(json.loads((bench.work / f"soak_{p}.json").read_text()).values()))["requests"] for p in ("http", "grpc"))
-    print(f"soak: {minutes:g} minutes, {requests} requests, memory {kept[0, 1] / 2**20:.1f} MiB, slope {slope:+.3f} MiB a minute, "
+    print(f"soak: {minutes:g} minutes, {requests} requests, memory {begin / 2**20:.1f} MiB at the begin, "
+          f"{kept[0, 1] / 2**20:.1f} after a fifth, {points[-1][1] / 2**20:.1f} at the end, slope {slope:+.3f} MiB a minute, "
           f"last quarter {growth:+.2f} MiB over the first", flush=True)
     # Allocators and plans settle within some MiB; a leak of one request would show as thousands of tensors.
     if growth > max(8, 0.05 * kept[0, 1] / 2**20):
         raise SystemExit("soak: memory grows")
-    return {"minutes": minutes, "requests": requests, "slope_mib_per_minute": slope, "growth_mib": growth}
+    return {"minutes": minutes, "requests": requests, "begin_mib": begin / 2**20, "settled_mib": kept[0, 1] / 2**20,
+            "end_mib": points[-1][1] / 2**20, "slope_mib_per_minute": slope, "growth_mib": growth}
 
 
 def main():
