@@ -19,20 +19,22 @@ double SecondsSince(Clock::time_point begin) {
 constexpr int kSums = 12;
 constexpr int64_t kRounds = 4'000'000;
 
-// kRounds times kSums vectors; returns something that depends on all of them. A macro, because the target of
-// a function is an attribute that a template cannot take as an argument.
-#define SLUICE_FMA_LOOP(name, target_attribute, bytes)             \
-  target_attribute float name(float a, float b) {                  \
-    typedef float Vector __attribute__((vector_size(bytes)));      \
-    Vector va = {}, vb = {}, sums[kSums] = {};                     \
-    va += a;                                                       \
-    vb += b;                                                       \
-    for (int64_t round = 0; round < kRounds; ++round) {            \
-      for (int i = 0; i < kSums; ++i) sums[i] = sums[i] * va + vb; \
-    }                                                              \
-    float total = 0;                                               \
-    for (int i = 0; i < kSums; ++i) total += sums[i][0];           \
-    return total;                                                  \
+// kRounds times kSums vectors, which differ, since a compiler computes equal ones once; returns something
+// that depends on all of them. A macro, because the target of a function is an attribute that a template
+// cannot take as an argument.
+#define SLUICE_FMA_LOOP(name, target_attribute, bytes)                \
+  target_attribute float name(float a, float b) {                     \
+    typedef float Vector __attribute__((vector_size(bytes)));         \
+    Vector va = {}, vb = {}, sums[kSums] = {};                        \
+    va += a;                                                          \
+    vb += b;                                                          \
+    for (int i = 0; i < kSums; ++i) sums[i] += static_cast<float>(i); \
+    for (int64_t round = 0; round < kRounds; ++round) {               \
+      for (int i = 0; i < kSums; ++i) sums[i] = sums[i] * va + vb;    \
+    }                                                                 \
+    float total = 0;                                                  \
+    for (int i = 0; i < kSums; ++i) total += sums[i][0];              \
+    return total;                                                     \
   }
 #if defined(__x86_64__)
 SLUICE_FMA_LOOP(FmaLoop64, __attribute__((target("avx512f"))), 64)
