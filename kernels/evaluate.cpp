@@ -173,6 +173,14 @@ std::vector<Value> Evaluate(const Node& node, std::span<const Value> inputs,
   }
 }
 
+std::vector<Value> EvaluateOrNone(const Node& node, std::span<const Value> inputs) {
+  try {
+    return Evaluate(node, inputs);
+  } catch (const Error&) {
+    return {};
+  }
+}
+
 std::vector<Value> EvaluateWith(size_t candidate, const Node& node, std::span<const Value> inputs,
                                 const PrepareContext::SubgraphMaker& make_subgraph) {
   return Evaluation(node, inputs, make_subgraph).RunWith(candidate);

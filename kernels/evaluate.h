@@ -14,6 +14,10 @@ namespace sluice {
 std::vector<Value> Evaluate(const Node& node, std::span<const Value> inputs,
                             const PrepareContext::SubgraphMaker& make_subgraph = {});
 
+// The same, empty where it fails: for passes (PassContext::evaluate). What fails here fails again, with its
+// message, where the node is planned.
+std::vector<Value> EvaluateOrNone(const Node& node, std::span<const Value> inputs);
+
 // The same as Evaluate with candidate `candidate` of the operator only; throws Declined if it declines.
 std::vector<Value> EvaluateWith(size_t candidate, const Node& node, std::span<const Value> inputs,
                                 const PrepareContext::SubgraphMaker& make_subgraph = {});

@@ -32,15 +32,6 @@ ValueInfo InfoOf(const GraphValue& value) {
   return info;
 }
 
-// Constants only; what fails here fails again, with its message, where the node is planned.
-std::vector<Value> EvaluateForPasses(const Node& node, std::span<const Value> inputs) {
-  try {
-    return Evaluate(node, inputs);
-  } catch (const Error&) {
-    return {};
-  }
-}
-
 }  // namespace
 
 Session::Impl::Impl(const Import& import, const SessionOptions& options)
@@ -286,7 +277,7 @@ void Session::Impl::Optimize(Graph& graph, const SessionOptions& options) {
   InferShapes(graph);
   if (options.passes) {
     PassContext ctx;
-    ctx.evaluate = EvaluateForPasses;
+    ctx.evaluate = EvaluateOrNone;
     RunPasses(graph, options.disabled_passes, ctx);
     for (PassContext::Note& note : ctx.notes) {
       pass_notes_.push_back(

@@ -101,13 +101,7 @@ std::unique_ptr<Graph> ReadModel(const Options& options) {
 
 PassContext MakeContext() {
   PassContext ctx;
-  ctx.evaluate = [](const Node& node, std::span<const Value> inputs) -> std::vector<Value> {
-    try {
-      return Evaluate(node, inputs);
-    } catch (const Error&) {
-      return {};  // what fails here fails again, with its message, where the model is used
-    }
-  };
+  ctx.evaluate = EvaluateOrNone;
   ctx.for_each = [](int64_t count, const std::function<void(int64_t)>& fn) {
     ThreadPool::Get(AvailableCpus())->Run([&] { ForEachTile(count, fn); });
   };

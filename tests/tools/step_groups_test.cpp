@@ -21,7 +21,7 @@ using test::ParseGraph;
 std::vector<std::string> Grouped(const Graph& original, std::vector<StepGroup>* groups_out = nullptr) {
   const std::unique_ptr<Graph> optimized = original.Clone();
   PassContext ctx;
-  ctx.evaluate = [](const Node& node, std::span<const Value> inputs) { return Evaluate(node, inputs); };
+  ctx.evaluate = EvaluateOrNone;
   RunPasses(*optimized, {}, ctx);
   const std::vector<StepGroup> groups = GroupBySteps(original, *optimized);
   std::vector<std::string> texts;

@@ -43,13 +43,7 @@ inline std::vector<Value> RunGraph(const Graph& graph, const std::vector<Value>&
 inline PassContext MakeContext(std::string_view pass) {
   PassContext ctx;
   ctx.pass = pass;
-  ctx.evaluate = [](const Node& node, std::span<const Value> inputs) -> std::vector<Value> {
-    try {
-      return Evaluate(node, inputs);
-    } catch (const Error&) {
-      return {};
-    }
-  };
+  ctx.evaluate = EvaluateOrNone;
   return ctx;
 }
 
