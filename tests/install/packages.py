@@ -5,7 +5,7 @@
 
 The packages are unpacked into a folder; what they need from Debian is the system's. With --root (as root, with a
 network) a Debian 12 is made with debootstrap instead, apt installs the packages there with all that they need, and the
-examples are built and run inside. Exits with 77 where cpack or dpkg-deb are missing.
+examples are built and run inside. Exits with 77 where cpack, dpkg-deb, or what --root takes is missing.
 """
 import argparse
 import os
@@ -90,6 +90,10 @@ def unpacked(packages, work):
 def in_a_root(packages, work):
     root = work / "root"
     run(["debootstrap", "--variant=minbase", "bookworm", root])
+    # The build machine has security updates, whose versions the packages ask for.
+    with (root / "etc/apt/sources.list").open("a") as sources:
+        sources.write("deb http://deb.debian.org/debian bookworm-updates main\n"
+                      "deb http://deb.debian.org/debian-security bookworm-security main\n")
     for path in packages.values():
         shutil.copy(path, root / "tmp")
     shutil.copytree(work / "examples", root / "tmp" / "examples")
@@ -100,8 +104,8 @@ apt-get update -q
 DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends {names} gcc g++ cmake make pkg-config
 cd /tmp/examples
 {script('/usr')}
-apt-get remove -qy libsluice0
-! command -v sluice
+apt-get remove -qy {' '.join(PACKAGES)}
+test -z "$(find /usr -name '*sluice*')"
 """])
     return "installed, used and removed in a root of its own\n"
 
@@ -113,7 +117,9 @@ def main():
     parser.add_argument("--models", type=pathlib.Path, required=True)
     parser.add_argument("--root", action="store_true")
     options = parser.parse_args()
-    if not shutil.which("cpack") or not shutil.which("dpkg-deb") or not shutil.which("dpkg-shlibdeps"):
+    if not all(shutil.which(program) for program in ("cpack", "dpkg-deb", "dpkg-shlibdeps")):
+        sys.exit(77)
+    if options.root and (os.geteuid() != 0 or not shutil.which("debootstrap")):
         sys.exit(77)
     with tempfile.TemporaryDirectory() as name:
         work = pathlib.Path(name)
