@@ -302,7 +302,8 @@ bool Parse(const std::string& bytes, ModelProto& proto) {
 }
 
 std::unique_ptr<Graph> Import(std::span<const std::byte> bytes, std::shared_ptr<const void> owner,
-                              std::optional<std::string> folder, const OperatorLookup& lookup, bool copy = false) {
+                              std::optional<std::string> folder, const OperatorLookup& lookup, bool copy = false,
+                              std::vector<std::string>* external = nullptr) {
   if (bytes.empty()) throw Error(ErrorCode::kInvalidModel, "not a valid ONNX file: it is empty");
   const Skeleton skeleton = SkeletonOf(bytes);
   ModelProto proto;
@@ -321,6 +322,7 @@ std::unique_ptr<Graph> Import(std::span<const std::byte> bytes, std::shared_ptr<
   reader.Read(proto.graph(), opsets);
   FailForUnknown(model.unknown);
   tensors.ForgetExternal();
+  if (external != nullptr) external->assign(tensors.locations().begin(), tensors.locations().end());
 
   std::unique_ptr<Graph> graph = reader.Take();
   graph->producer_name = proto.producer_name();
@@ -335,16 +337,18 @@ std::unique_ptr<Graph> Import(std::span<const std::byte> bytes, std::shared_ptr<
 
 }  // namespace
 
-std::unique_ptr<Graph> ImportOnnx(const std::string& path, bool copy, const OperatorLookup& lookup) {
+std::unique_ptr<Graph> ImportOnnx(const std::string& path, bool copy, const OperatorLookup& lookup,
+                                  std::vector<std::string>* external) {
   const std::string folder = std::filesystem::path(path).parent_path().string();
   try {
     if (copy) {
       // Each constant gets memory of its own, which goes when its kernel has packed it; these bytes go at once.
       const Tensor bytes = ReadFile(path);
-      return Import(std::as_bytes(bytes.values<uint8_t>()), nullptr, folder, lookup, /*copy=*/true);
+      return Import(std::as_bytes(bytes.values<uint8_t>()), nullptr, folder, lookup, /*copy=*/true,
+                    external);
     }
     const std::shared_ptr<const MappedFile> file = MappedFile::Open(path);
-    std::unique_ptr<Graph> graph = Import(file->bytes(), file, folder, lookup);
+    std::unique_ptr<Graph> graph = Import(file->bytes(), file, folder, lookup, /*copy=*/false, external);
     // What was copied is not needed in memory twice; views read their pages again when they are used.
     file->Forget();
     return graph;

@@ -4,6 +4,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "graph/graph.h"
 #include "graph/operator.h"
@@ -16,10 +17,12 @@ using OperatorLookup = std::function<ResolvedOperator(std::string_view domain, s
 // Reads an ONNX model. The file is mapped; constants are views into the mapping where their alignment
 // and type allow, and keep it alive. With `copy` all is read into memory instead, and nothing that later happens
 // to the files matters. External data is found beside the file and nowhere else.
+// `external`, if it is there, receives the names of the files of external data that were read.
 // Every node is resolved to its definition (Node::op); all unknown operators are named in one error.
 // Throws Error{kInvalidModel, kUnsupported, kInvalidArgument (no such file)}.
 std::unique_ptr<Graph> ImportOnnx(const std::string& path, bool copy = false,
-                                  const OperatorLookup& lookup = FindOperator);
+                                  const OperatorLookup& lookup = FindOperator,
+                                  std::vector<std::string>* external = nullptr);
 
 // The same from memory that `owner` keeps alive (null: what is kept is copied). External data is refused.
 std::unique_ptr<Graph> ImportOnnxBytes(std::span<const std::byte> bytes, std::shared_ptr<const void> owner,

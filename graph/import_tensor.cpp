@@ -148,6 +148,7 @@ std::span<const std::byte> TensorSource::External(const TensorProto& proto, int6
     if (entry.key() == "length") length = ParseNumber(proto, "length", entry.value());
   }
   if (length < 0) length = wanted;
+  locations_.insert(location);
   std::span<const std::byte> bytes;  // that are there from `offset` on
   int64_t size = 0;
   try {

@@ -3,6 +3,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 
@@ -27,6 +28,8 @@ class TensorSource {
   Tensor Read(const sluice_onnx::SparseTensorProto& proto);
   // Every page of external files that was read for a copy may go.
   void ForgetExternal() const;
+  // Names of the external files that were read.
+  const std::set<std::string>& locations() const { return locations_; }
 
  private:
   std::span<const std::byte> External(const sluice_onnx::TensorProto& proto, int64_t wanted,
@@ -37,6 +40,7 @@ class TensorSource {
   std::optional<std::string> folder_;
   bool copy_;
   std::map<std::string, std::shared_ptr<const MappedFile>> files_;
+  std::set<std::string> locations_;
 };
 
 // The tensor of a TensorProto as protobuf reads it, raw_data included; copied. Throws Error{kInvalidModel}.

@@ -6,8 +6,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
+#include <map>
+#include <mutex>
 #include <utility>
 #include <vector>
 
@@ -112,9 +115,9 @@ Tensor ReadBytes(const OpenFile& file, int64_t offset, int64_t length, const std
 
 }  // namespace
 
-MappedFile::MappedFile(int descriptor, size_t size, const std::string& path) : size_(size) {
+MappedFile::MappedFile(int descriptor, size_t size, const std::string& path, int protection) : size_(size) {
   if (size == 0) return;
-  data_ = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE, descriptor, 0);
+  data_ = mmap(nullptr, size, protection, MAP_PRIVATE, descriptor, 0);
   if (data_ == MAP_FAILED) {
     data_ = nullptr;
     throw Error(ErrorCode::kOutOfMemory, path + ": cannot be mapped: " + std::strerror(errno));
@@ -132,13 +135,33 @@ void MappedFile::Forget() const {
 std::shared_ptr<const MappedFile> MappedFile::Open(const std::string& path) {
   const OpenFile file = OpenPath(path);
   return std::shared_ptr<const MappedFile>(
-      new MappedFile(file.descriptor.get(), static_cast<size_t>(file.size), path));
+      new MappedFile(file.descriptor.get(), static_cast<size_t>(file.size), path, PROT_READ | PROT_WRITE));
+}
+
+std::shared_ptr<const MappedFile> MappedFile::OpenShared(const std::string& path) {
+  // Device, inode, size, and when the content and the inode changed last.
+  using Identity = std::array<int64_t, 7>;
+  static std::mutex mutex;
+  static auto* const mappings = new std::map<Identity, std::weak_ptr<const MappedFile>>;
+  const OpenFile file = OpenPath(path);
+  const struct stat info = StatRegular(file.descriptor.get(), ErrorCode::kInvalidArgument, path);
+  const Identity identity = {static_cast<int64_t>(info.st_dev), static_cast<int64_t>(info.st_ino), info.st_size,
+                             info.st_mtim.tv_sec, info.st_mtim.tv_nsec, info.st_ctim.tv_sec, info.st_ctim.tv_nsec};
+  const std::lock_guard lock(mutex);
+  std::erase_if(*mappings, [](const auto& entry) { return entry.second.expired(); });
+  std::weak_ptr<const MappedFile>& known = (*mappings)[identity];
+  if (auto mapping = known.lock()) return mapping;
+  const std::shared_ptr<const MappedFile> mapping(
+      new MappedFile(file.descriptor.get(), static_cast<size_t>(info.st_size), path, PROT_READ));
+  known = mapping;
+  return mapping;
 }
 
 std::shared_ptr<const MappedFile> MappedFile::OpenInside(const std::string& folder, const std::string& location) {
   const OpenFile file = OpenLocation(folder, location);
   return std::shared_ptr<const MappedFile>(
-      new MappedFile(file.descriptor.get(), static_cast<size_t>(file.size), PlaceOf(location)));
+      new MappedFile(file.descriptor.get(), static_cast<size_t>(file.size), PlaceOf(location),
+                     PROT_READ | PROT_WRITE));
 }
 
 Tensor ReadFile(const std::string& path) {

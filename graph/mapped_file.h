@@ -15,6 +15,9 @@ class MappedFile {
  public:
   // Throws Error{kInvalidArgument} for what cannot be opened or is no regular file.
   static std::shared_ptr<const MappedFile> Open(const std::string& path);
+  // The same, and the same mapping for everybody in the process who opens the file while somebody has it, unless it
+  // has changed. Nobody may write to views of it.
+  static std::shared_ptr<const MappedFile> OpenShared(const std::string& path);
   // A file that a model refers to: `location` is relative to `folder` and must stay inside: no "..",
   // no absolute path, no symbolic link on the way, no second hard link. Throws Error{kInvalidModel}.
   static std::shared_ptr<const MappedFile> OpenInside(const std::string& folder, const std::string& location);
@@ -27,7 +30,7 @@ class MappedFile {
   void Forget() const;
 
  private:
-  MappedFile(int descriptor, size_t size, const std::string& path);
+  MappedFile(int descriptor, size_t size, const std::string& path, int protection);
 
   void* data_ = nullptr;
   size_t size_ = 0;

@@ -12,4 +12,15 @@ int64_t L2Bytes() {
   return 512 * 1024;
 }
 
+std::string CacheSizesText() {
+#ifdef _SC_LEVEL2_CACHE_SIZE
+  std::string text;
+  for (int level : {_SC_LEVEL1_DCACHE_SIZE, _SC_LEVEL2_CACHE_SIZE, _SC_LEVEL3_CACHE_SIZE})
+    text += (text.empty() ? "" : ", ") + std::to_string(sysconf(level) / 1024);
+  return text;
+#else
+  return "0";
+#endif
+}
+
 }  // namespace sluice

@@ -15,4 +15,7 @@ std::optional<PreparedStep> PrepareCandidate(const Node& node, size_t index,
                                              const std::function<PrepareContext()>& make_context,
                                              std::vector<std::string>& declined);
 
+// Which candidate of the node's operator the kernel is: they are of different classes.
+size_t CandidateOf(const Node& node, const Kernel& kernel);
+
 }  // namespace sluice

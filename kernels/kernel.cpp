@@ -1,6 +1,7 @@
 #include "kernels/kernel.h"
 
 #include <algorithm>
+#include <typeinfo>
 
 #include "kernels/candidates.h"
 #include "sluice/error.h"
@@ -65,6 +66,15 @@ std::optional<PreparedStep> PrepareCandidate(const Node& node, size_t index,
   step.request = ctx.request();
   for (int i = 0; i < ctx.num_outputs(); ++i) step.outputs.push_back(ctx.output(i));
   return step;
+}
+
+size_t CandidateOf(const Node& node, const Kernel& kernel) {
+  for (size_t i = 0; i < node.op->kernels.size(); ++i) {
+    const std::unique_ptr<Kernel> candidate = node.op->kernels[i]();
+    const Kernel& other = *candidate;
+    if (typeid(other) == typeid(kernel)) return i;
+  }
+  throw Error(ErrorCode::kInternal, Describe(node) + ": the kernel is none of its operator's candidates");
 }
 
 PreparedStep PrepareKernel(const Node& node, const std::function<PrepareContext()>& make_context) {

@@ -58,6 +58,7 @@ Cache& TheCache() {
 }
 
 thread_local HeldScope* innermost = nullptr;
+thread_local PackSource* innermost_source = nullptr;
 thread_local bool packs_alone = false;
 
 std::unique_ptr<Tensor> Pack(int64_t packed_bytes, const std::function<void(std::byte*)>& pack) {
@@ -96,8 +97,12 @@ PackedWeights FindOrPack(const Tensor& weights, const std::string& format, int64
 
 PackedWeights PackShared(const Tensor& weights, const std::string& format, int64_t packed_bytes,
                          const std::function<void(std::byte*)>& pack) {
-  PackedWeights packed =
-      packs_alone ? Pack(packed_bytes, pack) : FindOrPack(weights, format, packed_bytes, pack);
+  PackSource* const source = packs_alone ? nullptr : innermost_source;
+  PackedWeights packed = source == nullptr ? nullptr : source->Find(weights, format, packed_bytes);
+  if (!packed) {
+    packed = packs_alone ? Pack(packed_bytes, pack) : FindOrPack(weights, format, packed_bytes, pack);
+    if (source != nullptr) source->Note(weights, format, packed);
+  }
   if (innermost != nullptr) innermost->given_.push_back(packed);
   return packed;
 }
@@ -105,6 +110,10 @@ PackedWeights PackShared(const Tensor& weights, const std::string& format, int64
 PackAloneScope::PackAloneScope() : outer_(std::exchange(packs_alone, true)) {}
 
 PackAloneScope::~PackAloneScope() { packs_alone = outer_; }
+
+PackSourceScope::PackSourceScope(PackSource& source) : outer_(innermost_source) { innermost_source = &source; }
+
+PackSourceScope::~PackSourceScope() { innermost_source = outer_; }
 
 HeldScope::HeldScope() : outer_(innermost) { innermost = this; }
 

@@ -32,6 +32,28 @@ class PackAloneScope {
   bool outer_;
 };
 
+// Packed weights that are there already, and who wants to know of new ones. Any thread calls it, many at once.
+class PackSource {
+ public:
+  virtual ~PackSource() = default;
+  // What PackShared would give; null: it is packed. Throws Error where `weights` has lost its elements.
+  virtual PackedWeights Find(const Tensor& weights, const std::string& format, int64_t packed_bytes) = 0;
+  // PackShared gives `packed`, which Find did not have.
+  virtual void Note(const Tensor& weights, const std::string& format, const PackedWeights& packed) = 0;
+};
+
+// While it lives, PackShared on this thread asks `source` first. Scopes nest: the innermost counts.
+class PackSourceScope {
+ public:
+  explicit PackSourceScope(PackSource& source);
+  ~PackSourceScope();
+  PackSourceScope(const PackSourceScope&) = delete;
+  PackSourceScope& operator=(const PackSourceScope&) = delete;
+
+ private:
+  PackSource* outer_;
+};
+
 // Notes memory that a kernel holds beside packed weights.
 void CountHeld(int64_t bytes);
 

@@ -3,7 +3,6 @@
 #include <new>
 #include <stdexcept>
 
-#include "graph/import.h"
 #include "runtime/session_impl.h"
 
 namespace sluice {
@@ -22,6 +21,17 @@ auto OnlyErrors(Fn fn) {
     throw Error(ErrorCode::kOutOfMemory, "a size is larger than memory can be");
   } catch (const std::exception& error) {
     throw Error(ErrorCode::kInternal, error.what());
+  }
+}
+
+// The same of what is about a file, which messages name.
+template <typename Fn>
+auto AtFile(const std::string& path, Fn fn) {
+  try {
+    return OnlyErrors(fn);
+  } catch (const Error& error) {
+    if (std::string_view(error.what()).find(path) != std::string_view::npos) throw;
+    throw Error(error.code(), path + ": " + error.what());
   }
 }
 
@@ -44,23 +54,16 @@ Session& Session::operator=(Session&&) noexcept = default;
 Session::~Session() = default;
 
 Session Session::Load(const std::string& path, const SessionOptions& options) {
-  try {
-    return OnlyErrors([&] {
-      return Session(std::make_unique<Impl>(
-          [&](const OperatorLookup& lookup) { return ImportOnnx(path, options.copy_files, lookup); },
-          options));
-    });
-  } catch (const Error& error) {
-    if (std::string_view(error.what()).find(path) != std::string_view::npos) throw;
-    throw Error(error.code(), path + ": " + error.what());
-  }
+  return AtFile(path, [&] { return Session(Impl::Load(path, options)); });
 }
 
 Session Session::LoadBytes(std::span<const std::byte> model, const SessionOptions& options) {
-  return OnlyErrors([&] {
-    return Session(std::make_unique<Impl>(
-        [&](const OperatorLookup& lookup) { return ImportOnnxBytes(model, nullptr, lookup); }, options));
-  });
+  return OnlyErrors([&] { return Session(Impl::LoadBytes(model, options)); });
+}
+
+void Session::Compile(const std::string& model, const std::string& file, const SessionOptions& options,
+                      std::span<const std::map<std::string, Shape>> shapes) {
+  AtFile(model, [&] { Impl::Compile(model, file, options, shapes); });
 }
 
 const std::vector<ValueInfo>& Session::inputs() const { return impl_->inputs(); }

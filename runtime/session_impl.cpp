@@ -8,6 +8,8 @@
 #include "graph/random_outputs.h"
 #include "graph/verify.h"
 #include "kernels/evaluate.h"
+#include "runtime/compiled/facts.h"
+#include "runtime/compiled/narrow_shapes.h"
 #include "runtime/cpu_quota.h"
 #include "runtime/input_check.h"
 #include "runtime/run_limits.h"
@@ -34,14 +36,23 @@ ValueInfo InfoOf(const GraphValue& value) {
 
 }  // namespace
 
-Session::Impl::Impl(const Import& import, const SessionOptions& options)
+Session::Impl::Impl(const SessionOptions& options)
     : custom_(options.operators),
       pool_(PoolFor(options)),
       budget_(std::make_shared<CacheBudget>(options.max_plans, options.max_cached_bytes)),
-      hooks_{options.allocator, options.log} {
+      hooks_{options.allocator, options.log} {}
+
+OperatorLookup Session::Impl::Lookup() const {
+  return [this](std::string_view domain, std::string_view name, int64_t opset) {
+    return custom_.Find(domain, name, opset);
+  };
+}
+
+Session::Impl::Impl(const Import& import, const SessionOptions& options, std::shared_ptr<ModelRecorder> recorder)
+    : Impl(options) {
+  recorder_ = std::move(recorder);
   const auto start = std::chrono::steady_clock::now();
-  std::unique_ptr<Graph> graph = import([this](std::string_view domain, std::string_view name,
-                                               int64_t opset) { return custom_.Find(domain, name, opset); });
+  std::unique_ptr<Graph> graph = import(Lookup());
   SetInputShapes(*graph, options.input_shapes);
   for (ValueId id : graph->inputs) inputs_.push_back(InfoOf(graph->value(id)));
   // Passes may put other values in the place of outputs; the names stay.
@@ -54,17 +65,51 @@ Session::Impl::Impl(const Import& import, const SessionOptions& options)
     outputs_[i].name = std::move(name);
     outputs_[i].is_random = random[i];
   }
+  LogLoad("model", start);
+  if (recorder_) recorder_->Begin(*graph);
+  Start(std::move(graph), options,
+        [this](ChooseKernel choose) { return recorder_ ? recorder_->Watch(std::move(choose)) : choose; });
+}
+
+Session::Impl::Impl(const OpenCompiled& open, const SessionOptions& options) : Impl(options) {
+  const auto start = std::chrono::steady_clock::now();
+  compiled_ = open(Lookup());
+  const CompiledTables& tables = compiled_->tables();
+  if (const std::string text = Differences(tables.facts, FactsOf(options)); !text.empty()) {
+    throw Error(ErrorCode::kUnsupported,
+                "the compiled model is for another machine or other options: " + text +
+                    "; compile it again here, or ask for what it was compiled for");
+  }
+  std::unique_ptr<Graph> graph = compiled_->TakeGraph();
+  NarrowInputShapes(*graph, options.input_shapes);
+  for (ValueId id : graph->inputs) inputs_.push_back(InfoOf(graph->value(id)));
+  for (size_t i = 0; i < graph->outputs.size(); ++i) {
+    outputs_.push_back(InfoOf(graph->value(graph->outputs[i])));
+    outputs_.back().name = tables.outputs[i].name;
+    outputs_.back().is_random = tables.outputs[i].is_random;
+  }
+  pass_notes_ = tables.notes;
+  LogLoad("compiled model", start);
+  Start(std::move(graph), options, [this](ChooseKernel choose) { return compiled_->Chooser(std::move(choose)); });
+  compiled_->CheckLeftOut(executable_->graph());
+}
+
+void Session::Impl::Start(std::unique_ptr<Graph> graph, const SessionOptions& options,
+                          const std::function<ChooseKernel(ChooseKernel)>& wrap) {
   metadata_ = graph->metadata;
-  LogLoad(start);
-  const bool fixed =
-      std::all_of(inputs_.begin(), inputs_.end(), [](const ValueInfo& info) { return IsFixed(info); });
-  executable_ = fixed ? std::make_unique<Executable>(std::move(graph), budget_, options.profile,
-                                                     ChooserFor(options), hooks_)
-                      : std::make_unique<Executable>(std::shared_ptr<const Graph>(std::move(graph)), budget_,
-                                                     options.profile, ChooserFor(options), hooks_);
+  const ChooseKernel choose = ChooserFor(options, wrap);
+  executable_ = IsFixed() ? std::make_unique<Executable>(std::move(graph), budget_, options.profile, choose, hooks_)
+                          : std::make_unique<Executable>(std::shared_ptr<const Graph>(std::move(graph)), budget_,
+                                                         options.profile, choose, hooks_);
   // Where all sizes are known the first run finds its plan made, and mistakes show at load.
-  std::map<std::string, Shape> none;
-  if (fixed) Prepare(none);
+  if (IsFixed()) Prepare({});
+}
+
+CompiledTables Session::Impl::DescribeForCompiling() const {
+  CompiledTables tables;
+  for (const ValueInfo& output : outputs_) tables.outputs.push_back({output.name, output.is_random});
+  tables.notes = pass_notes_;
+  return tables;
 }
 
 Session::Impl::~Impl() {
@@ -172,7 +217,8 @@ std::shared_ptr<ThreadPool> Session::Impl::PoolFor(const SessionOptions& options
   return ThreadPool::Get(options.threads == 0 ? AvailableCpus() : options.threads);
 }
 
-ChooseKernel Session::Impl::ChooserFor(const SessionOptions& options) const {
+ChooseKernel Session::Impl::ChooserFor(const SessionOptions& options,
+                                       const std::function<ChooseKernel(ChooseKernel)>& wrap) const {
   ChooseKernel choose = PrepareKernel;
   if (!options.tuning_file.empty()) {
     choose = [tuner = Tuner::ForFile(options.tuning_file), threads = pool_->threads()](
@@ -180,6 +226,7 @@ ChooseKernel Session::Impl::ChooserFor(const SessionOptions& options) const {
       return tuner->Prepare(node, threads, make_context);
     };
   }
+  choose = wrap(std::move(choose));
   if (options.accuracy == Accuracy::kDefault) return choose;
   return [choose, accuracy = options.accuracy](const Node& node,
                                                const std::function<PrepareContext()>& make_context) {
@@ -191,9 +238,11 @@ ChooseKernel Session::Impl::ChooserFor(const SessionOptions& options) const {
   };
 }
 
-bool Session::Impl::IsFixed(const ValueInfo& info) {
-  return !info.is_sequence && !info.is_map && info.has_shape && info.dtype != DataType::kUndefined &&
-         std::all_of(info.shape.begin(), info.shape.end(), [](int64_t size) { return size >= 0; });
+bool Session::Impl::IsFixed() const {
+  return std::all_of(inputs_.begin(), inputs_.end(), [](const ValueInfo& info) {
+    return !info.is_sequence && !info.is_map && info.has_shape && info.dtype != DataType::kUndefined &&
+           std::all_of(info.shape.begin(), info.shape.end(), [](int64_t size) { return size >= 0; });
+  });
 }
 
 void Session::Impl::CheckCount(const std::vector<ValueInfo>& known, const std::string& what, size_t count) {
@@ -259,14 +308,14 @@ void Session::Impl::Run(Call& call, const RunOptions& options) const {
   }
 }
 
-void Session::Impl::LogLoad(std::chrono::steady_clock::time_point start) const {
+void Session::Impl::LogLoad(std::string_view what, std::chrono::steady_clock::time_point start) const {
   if (!hooks_.log) return;
   const auto took =
       std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - start);
   for (const PassNote& note : pass_notes_) {
     hooks_.log(LogLevel::kVerbose, "pass " + note.pass + " at '" + note.place + "': " + note.text);
   }
-  hooks_.log(LogLevel::kInfo, "loaded a model of " + std::to_string(inputs_.size()) + " inputs and " +
+  hooks_.log(LogLevel::kInfo, "loaded a " + std::string(what) + " of " + std::to_string(inputs_.size()) + " inputs and " +
                                   std::to_string(outputs_.size()) + " outputs in " +
                                   std::to_string(took.count()) + " us, for " +
                                   std::to_string(pool_->threads()) + " threads");

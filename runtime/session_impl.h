@@ -11,6 +11,8 @@
 #include <vector>
 
 #include "graph/import.h"
+#include "runtime/compiled/compiled_model.h"
+#include "runtime/compiled/recorder.h"
 #include "runtime/custom_operators.h"
 #include "runtime/executable.h"
 #include "runtime/run_hooks.h"
@@ -23,8 +25,18 @@ namespace sluice {
 class Session::Impl {
  public:
   using Import = std::function<std::unique_ptr<Graph>(const OperatorLookup& lookup)>;
+  using OpenCompiled = std::function<std::shared_ptr<CompiledModel>(const OperatorLookup& lookup)>;
 
-  Impl(const Import& import, const SessionOptions& options);
+  // What Session::Load, LoadBytes and Compile do (session_load.cpp).
+  static std::unique_ptr<Impl> Load(const std::string& path, const SessionOptions& options);
+  static std::unique_ptr<Impl> LoadBytes(std::span<const std::byte> model, const SessionOptions& options);
+  static void Compile(const std::string& model, const std::string& file, const SessionOptions& options,
+                      std::span<const std::map<std::string, Shape>> shapes);
+
+  // Of a model as it was exported. `recorder` watches, if there is one.
+  Impl(const Import& import, const SessionOptions& options, std::shared_ptr<ModelRecorder> recorder = nullptr);
+  // Of a compiled one. Throws Error{kUnsupported} unless it was compiled for this machine and these options.
+  Impl(const OpenCompiled& open, const SessionOptions& options);
 
   ~Impl();
 
@@ -56,11 +68,29 @@ class Session::Impl {
     std::vector<Value> copies;  // of inputs that kernels cannot read where they are, or that are absent
   };
 
+  struct Compilation;
+
+  static std::unique_ptr<Impl> LoadCached(const std::string& path, const SessionOptions& options);
+
+  // What all constructors begin with.
+  explicit Impl(const SessionOptions& options);
+
+  OperatorLookup Lookup() const;
+
+  // Makes the executable of the optimized graph, and the plan where all sizes are known. `wrap` may give choosers
+  // of kernels something to do before or after.
+  void Start(std::unique_ptr<Graph> graph, const SessionOptions& options,
+             const std::function<ChooseKernel(ChooseKernel)>& wrap);
+
+  bool IsFixed() const;
+
+  // What a recorder does not know of the session, for ModelRecorder::Write.
+  CompiledTables DescribeForCompiling() const;
+
   static std::shared_ptr<ThreadPool> PoolFor(const SessionOptions& options);
 
-  ChooseKernel ChooserFor(const SessionOptions& options) const;
-
-  static bool IsFixed(const ValueInfo& info);
+  ChooseKernel ChooserFor(const SessionOptions& options,
+                          const std::function<ChooseKernel(ChooseKernel)>& wrap) const;
 
   static void CheckCount(const std::vector<ValueInfo>& known, const std::string& what, size_t count);
 
@@ -69,7 +99,7 @@ class Session::Impl {
 
   void Run(Call& call, const RunOptions& options) const;
 
-  void LogLoad(std::chrono::steady_clock::time_point start) const;
+  void LogLoad(std::string_view what, std::chrono::steady_clock::time_point start) const;
 
   void Optimize(Graph& graph, const SessionOptions& options);
 
@@ -80,6 +110,8 @@ class Session::Impl {
   std::vector<ValueInfo> inputs_, outputs_;
   std::map<std::string, std::string> metadata_;
   std::vector<PassNote> pass_notes_;
+  std::shared_ptr<CompiledModel> compiled_;  // null: there is none
+  std::shared_ptr<ModelRecorder> recorder_;  // likewise
   std::unique_ptr<Executable> executable_;
   mutable std::mutex calls_mutex_;
   mutable std::vector<std::unique_ptr<Call>> calls_;  // of no run

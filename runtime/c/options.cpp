@@ -86,6 +86,14 @@ sluice_status sluice_options_set_copy_files(sluice_options* options, int32_t ena
   return Set(options, [&](SessionOptions& o) { o.copy_files = Flag(enabled, "enabled"); });
 }
 
+sluice_status sluice_options_set_cache_folder(sluice_options* options, const char* path) {
+  return Set(options, [&](SessionOptions& o) { o.cache_folder = path == nullptr ? "" : path; });
+}
+
+sluice_status sluice_options_set_verify_compiled(sluice_options* options, int32_t enabled) {
+  return Set(options, [&](SessionOptions& o) { o.verify_compiled = Flag(enabled, "enabled"); });
+}
+
 sluice_status sluice_options_set_accuracy(sluice_options* options, int32_t accuracy) {
   return Set(options, [&](SessionOptions& o) {
     if (accuracy < 0 || accuracy > 2) Refuse("accuracy is " + std::to_string(accuracy) + ", expected 0, 1 or 2");

@@ -156,6 +156,10 @@ sluice_status sluice_session_load_bytes(const void* bytes, size_t size, const sl
   });
 }
 
+sluice_status sluice_compile(const char* model, const char* file, const sluice_options* options) {
+  return Guard([&] { Session::Compile(&Require(model, "model"), &Require(file, "file"), OptionsOf(options)); });
+}
+
 void sluice_session_release(sluice_session* session) { delete session; }
 
 size_t sluice_session_num_inputs(const sluice_session* session) {

@@ -81,9 +81,10 @@ py::dict Run(const Session& session, const py::object& inputs, const std::vector
   return dict;
 }
 
-SessionOptions OptionsOf(int threads, const std::string& accuracy, bool passes,
-                         std::vector<std::string> disabled_passes, std::map<std::string, Shape> input_shapes,
-                         std::string tuning_file, int max_plans, int64_t max_cached_bytes, bool profile) {
+// What a compiled model depends on.
+SessionOptions CompileOptionsOf(int threads, const std::string& accuracy, bool passes,
+                                std::vector<std::string> disabled_passes,
+                                std::map<std::string, Shape> input_shapes, std::string tuning_file) {
   SessionOptions options;
   options.threads = threads;
   options.accuracy = AccuracyOf(accuracy);
@@ -91,10 +92,22 @@ SessionOptions OptionsOf(int threads, const std::string& accuracy, bool passes,
   options.disabled_passes = std::move(disabled_passes);
   options.input_shapes = std::move(input_shapes);
   options.tuning_file = std::move(tuning_file);
-  options.max_plans = max_plans;
-  options.max_cached_bytes = max_cached_bytes;
-  options.profile = profile;
   return options;
+}
+
+std::string PathOf(const py::object& path) {
+  return py::module_::import("os").attr("fspath")(path).cast<std::string>();
+}
+
+void CompileModel(const py::object& model, const py::object& file, int threads, const std::string& accuracy,
+                  bool passes, std::vector<std::string> disabled_passes,
+                  std::map<std::string, Shape> input_shapes, std::string tuning_file,
+                  const std::vector<std::map<std::string, Shape>>& plans) {
+  const std::string from = PathOf(model), to = PathOf(file);
+  const SessionOptions options = CompileOptionsOf(threads, accuracy, passes, std::move(disabled_passes),
+                                                  std::move(input_shapes), std::move(tuning_file));
+  const py::gil_scoped_release unlocked;
+  Session::Compile(from, to, options, plans);
 }
 
 std::unique_ptr<Session> Load(const py::object& model, const SessionOptions& options) {
@@ -106,7 +119,7 @@ std::unique_ptr<Session> Load(const py::object& model, const SessionOptions& opt
     const py::gil_scoped_release unlocked;
     return std::make_unique<Session>(Session::LoadBytes({data, size}, options));
   }
-  const auto path = py::module_::import("os").attr("fspath")(model).cast<std::string>();
+  const std::string path = PathOf(model);
   const py::gil_scoped_release unlocked;
   return std::make_unique<Session>(Session::Load(path, options));
 }
@@ -152,16 +165,23 @@ PYBIND11_MODULE(_sluice, module) {
   py::class_<Session>(module, "Session")
       .def(py::init([](const py::object& model, int threads, const std::string& accuracy, bool passes,
                        std::vector<std::string> disabled_passes, std::map<std::string, Shape> input_shapes,
-                       std::string tuning_file, int max_plans, int64_t max_cached_bytes, bool profile) {
-             return Load(model, OptionsOf(threads, accuracy, passes, std::move(disabled_passes),
-                                          std::move(input_shapes), std::move(tuning_file), max_plans,
-                                          max_cached_bytes, profile));
+                       std::string tuning_file, int max_plans, int64_t max_cached_bytes, bool profile,
+                       const py::object& cache_folder, bool verify_compiled) {
+             SessionOptions options = CompileOptionsOf(threads, accuracy, passes, std::move(disabled_passes),
+                                                       std::move(input_shapes), std::move(tuning_file));
+             options.max_plans = max_plans;
+             options.max_cached_bytes = max_cached_bytes;
+             options.profile = profile;
+             if (!cache_folder.is_none()) options.cache_folder = PathOf(cache_folder);
+             options.verify_compiled = verify_compiled;
+             return Load(model, options);
            }),
            py::arg("model"), py::kw_only(), py::arg("threads") = 0, py::arg("accuracy") = "default",
            py::arg("passes") = true, py::arg("disabled_passes") = std::vector<std::string>(),
            py::arg("input_shapes") = std::map<std::string, Shape>(), py::arg("tuning_file") = "",
            py::arg("max_plans") = SessionOptions().max_plans,
-           py::arg("max_cached_bytes") = SessionOptions().max_cached_bytes, py::arg("profile") = false)
+           py::arg("max_cached_bytes") = SessionOptions().max_cached_bytes, py::arg("profile") = false,
+           py::arg("cache_folder") = py::none(), py::arg("verify_compiled") = false)
       .def("run", &Run, py::arg("inputs"), py::arg("outputs") = std::vector<std::string>(), py::kw_only(),
            py::arg("timeout") = py::none())
       .def_property_readonly("inputs", [](const Session& session) { return session.inputs(); })
@@ -173,6 +193,12 @@ PYBIND11_MODULE(_sluice, module) {
           [](const Session& session, const std::map<std::string, Shape>& shapes) { session.Prepare(shapes); },
           py::arg("input_shapes"), py::call_guard<py::gil_scoped_release>())
       .def("profile", &Session::profile);
+
+  module.def("compile_model", &CompileModel, py::arg("model"), py::arg("file"), py::kw_only(),
+             py::arg("threads") = 0, py::arg("accuracy") = "default", py::arg("passes") = true,
+             py::arg("disabled_passes") = std::vector<std::string>(),
+             py::arg("input_shapes") = std::map<std::string, Shape>(), py::arg("tuning_file") = "",
+             py::arg("plans") = std::vector<std::map<std::string, Shape>>());
 }
 
 }  // namespace

@@ -374,6 +374,44 @@ static void TestOptions(void) {
   sluice_options_release(options);
 }
 
+static void TestCompiled(void) {
+  sluice_options* options = NULL;
+  sluice_session *session, *compiled;
+  sluice_tensor input, output = SLUICE_INIT(sluice_tensor), same = SLUICE_INIT(sluice_tensor);
+  float x[16];
+  int64_t i;
+  const char* const path = Path("dense.onnx");
+  for (i = 0; i < 16; ++i) x[i] = (float)i;
+  CHECK(sluice_compile(path, "c_api_test.sluice", NULL) == SLUICE_OK);
+  CheckError(sluice_compile(NULL, "c_api_test.sluice", NULL), SLUICE_INVALID_ARGUMENT, "model is NULL");
+  CheckError(sluice_compile(path, NULL, NULL), SLUICE_INVALID_ARGUMENT, "file is NULL");
+  CheckError(sluice_compile(path, "no/such/folder/x.sluice", NULL), SLUICE_INVALID_ARGUMENT, "No such file");
+  session = Load("dense.onnx", NULL);
+  CHECK(sluice_options_create(&options) == SLUICE_OK);
+  CheckError(sluice_options_set_verify_compiled(options, 2), SLUICE_INVALID_ARGUMENT, "expected 0 or 1");
+  CHECK(sluice_options_set_verify_compiled(options, 1) == SLUICE_OK);
+  CHECK(sluice_session_load("c_api_test.sluice", options, &compiled) == SLUICE_OK);
+  input = Rows(x, 2, 8);
+  CHECK(sluice_session_run(session, &input, 1, &output, 1, NULL) == SLUICE_OK);
+  CHECK(sluice_session_run(compiled, &input, 1, &same, 1, NULL) == SLUICE_OK);
+  CHECK(same.byte_size == output.byte_size && memcmp(same.data, output.data, same.byte_size) == 0);
+  sluice_tensor_release(&same);
+  sluice_tensor_release(&output);
+  sluice_session_release(compiled);
+  CHECK(sluice_options_set_accuracy(options, 2) == SLUICE_OK);
+  CheckError(sluice_session_load("c_api_test.sluice", options, &compiled), SLUICE_UNSUPPORTED,
+             "the accuracy: default, here fast");
+  CHECK(remove("c_api_test.sluice") == 0);
+  CHECK(sluice_options_set_cache_folder(options, "c_api_test.cache") == SLUICE_OK);
+  for (i = 0; i < 2; ++i) {
+    compiled = Load("dense.onnx", options);
+    sluice_session_release(compiled);
+  }
+  CHECK(sluice_options_set_cache_folder(options, NULL) == SLUICE_OK);
+  sluice_session_release(session);
+  sluice_options_release(options);
+}
+
 typedef struct {
   const sluice_session* session;
   int failures;
@@ -428,6 +466,7 @@ int main(int argc, char** argv) {
   TestOtherValues();
   TestLimitsAndAsync();
   TestOptions();
+  TestCompiled();
   TestManyThreads();
   return 0;
 }

@@ -153,3 +153,21 @@ def test_profiles(linear):
     session.run(X)
     assert [step.calls for step in session.profile()] == [1] * len(session.profile())
     assert any("MatMul" in step.op or "Gemm" in step.op for step in session.profile())
+
+
+def test_compiled_models(linear, tmp_path):
+    model, file = tmp_path / "linear.onnx", tmp_path / "linear.sluice"
+    model.write_bytes(linear)
+    sluice.compile_model(model, file, plans=[{"x": [2, 3]}])
+    for session in (sluice.Session(file, verify_compiled=True), sluice.Session(file.read_bytes())):
+        np.testing.assert_array_equal(session.run(X)["y"], sluice.Session(model).run(X)["y"])
+        assert session.inputs[0].shape == ["n", 3]
+    with pytest.raises(sluice.Error, match="the accuracy: default, here strict") as refused:
+        sluice.Session(file, accuracy="strict")
+    assert refused.value.code == "Unsupported"
+    with pytest.raises(sluice.Error, match="compiled model already"):
+        sluice.compile_model(file, tmp_path / "again.sluice")
+    cache = tmp_path / "cache"
+    for _ in range(2):
+        np.testing.assert_array_equal(sluice.Session(model, cache_folder=cache).run(X)["y"], Y)
+    assert len(list(cache.iterdir())) == 1

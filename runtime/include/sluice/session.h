@@ -79,6 +79,16 @@ struct SessionOptions {
   // Load reads the model's files into memory instead of mapping them. They may then be overwritten or cut while
   // the session is in use; of mapped files that ends the process. Costs the memory of weights that no kernel packs.
   bool copy_files = false;
+  // A folder for compiled models, made if it is not there; empty: none, and no file is ever written but a tuning
+  // file. Load looks there for what it has made of the same model (file, size, time of its last change) for the same
+  // options, on the same kind of machine and by the same version before, maps that, which takes milliseconds, and
+  // writes it where it is missing, stale or damaged: to another name first, so that any number of processes may use
+  // the folder at once. Where the folder cannot be written the model is loaded as without it; `log` is told. Files in
+  // it may be removed at any time.
+  std::string cache_folder;
+  // Load checks the checksums of a compiled model's weights too, for which all of them are read. Without it damaged
+  // weights, unlike all other damage, go unseen and give wrong results.
+  bool verify_compiled = false;
 };
 
 // A model's input or output. -1 is a size that may vary; dim_names has its name or "".
@@ -177,11 +187,22 @@ using NamedValues = std::map<std::string, Value>;
 // is const is thread-safe too. Movable. Its end waits for asynchronous runs under way.
 class Session {
  public:
+  // An ONNX model, or what Compile has made of one. Compiled models are mapped and share their memory with every
+  // process that has them loaded. They must have been compiled for this kind of machine, by this version and for these
+  // options: accuracy, passes, and input_shapes as far as it sets any; Error{kUnsupported} says what differs.
   // Throws Error{kInvalidModel, kUnsupported, kInvalidArgument, kOutOfMemory}; the message names the
   // file and the node.
   static Session Load(const std::string& path, const SessionOptions& options = {});
   // The bytes are copied as far as needed; external data is refused.
   static Session LoadBytes(std::span<const std::byte> model, const SessionOptions& options = {});
+
+  // Writes the model as it runs to `file`: optimized, with packed weights and the kernels chosen, so that loading it
+  // takes milliseconds. What was there before stays until the new file is complete. Sizes that the model leaves open
+  // stay open; plans for combinations of shapes given, each as Prepare takes it, are made ready. Weights of nested
+  // graphs are packed at their first run still. Throws as Load, and Error{kInvalidArgument} where the file cannot be
+  // written.
+  static void Compile(const std::string& model, const std::string& file, const SessionOptions& options = {},
+                      std::span<const std::map<std::string, Shape>> shapes = {});
 
   Session(Session&&) noexcept;
   Session& operator=(Session&&) noexcept;

@@ -167,6 +167,13 @@ sluice_status sluice_options_set_tuning_file(sluice_options* options, const char
 /* 1: read model files into memory instead of mapping them, so that they may be overwritten while the session is in use.
  * Default 0. */
 sluice_status sluice_options_set_copy_files(sluice_options* options, int32_t enabled);
+/* A folder where loading a model keeps what sluice_compile would make of it, so that the same model loads in milliseconds
+ * next time; made where it is missing, replaced where it is stale or damaged, by any number of processes at once. Where
+ * it cannot be written, models load as without it. NULL or "": none (the default), and no file is written. */
+sluice_status sluice_options_set_cache_folder(sluice_options* options, const char* path);
+/* 1: check the checksums of a compiled model's weights as well, for which all of them are read. Without it damaged
+ * weights, unlike all other damage, go unseen and give wrong results. Default 0. */
+sluice_status sluice_options_set_verify_compiled(sluice_options* options, int32_t enabled);
 /* What kernels may trade for speed: 0, the default, errors of a convolution below 5e-5 of its largest output; 1, strict:
  * plain sums in float; 2, fast: errors up to 5e-4. */
 sluice_status sluice_options_set_accuracy(sluice_options* options, int32_t accuracy);
@@ -194,8 +201,14 @@ sluice_status sluice_options_set_allocator(sluice_options* options, const sluice
 
 typedef struct sluice_session sluice_session;
 
-/* Loads a model from a file. options NULL: the defaults. *session is set on success alone. */
+/* Loads a model, or what sluice_compile made of one, from a file. options NULL: the defaults. *session is set on
+ * success alone. A compiled model must be for this kind of machine, this version and these options (accuracy, passes,
+ * shapes of inputs): SLUICE_UNSUPPORTED otherwise, and the message says what differs. */
 sluice_status sluice_session_load(const char* path, const sluice_options* options, sluice_session** session);
+/* Writes the model as it runs, with packed weights and the kernels chosen for sizes that are known, to a file that loads
+ * in milliseconds and shares its memory with every process that loads it. What is there stays until the new file is
+ * complete. options NULL: the defaults. Any thread may call it. */
+sluice_status sluice_compile(const char* model, const char* file, const sluice_options* options);
 /* From memory, which is not needed after the call; external data is refused. */
 sluice_status sluice_session_load_bytes(const void* bytes, size_t size, const sluice_options* options,
                                         sluice_session** session);

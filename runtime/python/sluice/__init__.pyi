@@ -51,6 +51,8 @@ class Session:
         max_plans: int = ...,
         max_cached_bytes: int = ...,
         profile: bool = ...,
+        cache_folder: Optional[Union[str, os.PathLike[str]]] = ...,
+        verify_compiled: bool = ...,
     ) -> None: ...
     def run(
         self, inputs: Union[Mapping[str, Input], Input], outputs: Sequence[str] = ..., *, timeout: Optional[float] = ...
@@ -65,3 +67,16 @@ class Session:
     def threads(self) -> int: ...
     def prepare(self, input_shapes: Mapping[str, Sequence[int]]) -> None: ...
     def profile(self) -> List[StepProfile]: ...
+
+def compile_model(
+    model: Union[str, os.PathLike[str]],
+    file: Union[str, os.PathLike[str]],
+    *,
+    threads: int = ...,
+    accuracy: str = ...,
+    passes: bool = ...,
+    disabled_passes: Sequence[str] = ...,
+    input_shapes: Mapping[str, Sequence[int]] = ...,
+    tuning_file: str = ...,
+    plans: Sequence[Mapping[str, Sequence[int]]] = ...,
+) -> None: ...
