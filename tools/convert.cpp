@@ -96,7 +96,7 @@ std::unique_ptr<Graph> ReadModel(const Options& options) {
   if (options.inputs.size() > 1)
     Fail(fmt::format("expected one ONNX model, or NET.cfg and NET.weights, found {}",
                      fmt::join(options.inputs, ", ")));
-  return ImportOnnx(options.inputs[0]);
+  return ReadExportedGraph(options.inputs[0]);
 }
 
 PassContext MakeContext() {

@@ -4,7 +4,8 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 
-#include "graph/import.h"
+#include "runtime/compiled/cache.h"
+#include "runtime/compiled/open_file.h"
 #include "sluice/session.h"
 #include "tools/inspect_dead.h"
 #include "tools/inspect_html.h"
@@ -63,6 +64,15 @@ void PrintGraph(const Graph& graph, const Counts& counts) {
   fmt::print("IR version  {}\n", graph.ir_version);
   fmt::print("parameters  {} ({})\n", counts.parameters,
              FormatBytes(static_cast<double>(counts.parameter_bytes)));
+}
+
+void PrintCompiled(const std::string& path) {
+  const auto model = OpenCompiledFile(path, /*copy=*/false, /*verify=*/false, FindOperator);
+  fmt::print("compiled\n");
+  for (const SourceFile& source : model->tables().sources) fmt::print("  of {}\n", source.path);
+  for (const auto& [name, value] : model->tables().facts) {
+    if (name != kCacheKey) fmt::print("  {}: {}\n", name, value);
+  }
 }
 
 void PrintOperators(const Counts& counts) {
@@ -145,11 +155,12 @@ int Run(const Options& options) {
   }
   SessionOptions session_options = ToSessionOptions(options.model);
   session_options.profile = options.kernels;
-  const std::unique_ptr<Graph> graph = ImportOnnx(options.model.model);
+  const std::unique_ptr<Graph> graph = ImportModel(options.model.model);
   const Session session = Session::Load(options.model.model, session_options);
   Counts counts;
   Count(*graph, counts);
   PrintGraph(*graph, counts);
+  if (IsCompiledFile(options.model.model)) PrintCompiled(options.model.model);
   PrintValues("inputs", session.inputs());
   PrintValues("outputs", session.outputs());
   if (!session.metadata().empty()) fmt::print("metadata\n");

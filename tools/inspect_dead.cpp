@@ -114,7 +114,7 @@ Json ToJson(const std::string& model, const std::vector<std::string>& pictures,
 
 void ReportDead(const ModelOptions& model, const DeadOptions& options) {
   const SessionOptions session = ToSessionOptions(model);
-  std::unique_ptr<Graph> graph = ImportOnnx(model.model);
+  std::unique_ptr<Graph> graph = ReadExportedGraph(model.model);
   SetInputShapes(*graph, session.input_shapes);
   InferShapes(*graph);
   const std::vector<ValueInfo> inputs = InfosOf(*graph, graph->inputs);

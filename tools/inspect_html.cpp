@@ -55,7 +55,7 @@ std::vector<StepTime> Measure(const ModelOptions& model, int runs) {
 Shown Show(const ModelOptions& model, const std::string& profile, int runs) {
   const SessionOptions options = ToSessionOptions(model);
   Shown shown;
-  shown.graph = ImportOnnx(model.model);
+  shown.graph = ReadExportedGraph(model.model);
   SetInputShapes(*shown.graph, options.input_shapes);
   InferShapes(*shown.graph);
   const std::unique_ptr<Graph> optimized = shown.graph->Clone();

@@ -32,7 +32,7 @@ int Main(int argc, char** argv) {
   app.require_subcommand(1);
   app.footer("Example: sluice run model.onnx --input x=data.npy --output results\n"
              "`sluice VERB --help` explains a verb.");
-  const Verb verbs[] = {AddRun(app), AddTest(app), AddInspect(app), AddBench(app), AddDetect(app), AddConvert(app), AddCompare(app), AddOps(app), AddServe(app)};
+  const Verb verbs[] = {AddRun(app), AddTest(app), AddInspect(app), AddBench(app), AddDetect(app), AddCompile(app), AddConvert(app), AddCompare(app), AddOps(app), AddServe(app)};
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& request) {  // --help, --version

@@ -9,6 +9,7 @@
 #include <limits>
 
 #include "graph/import.h"
+#include "runtime/compiled/open_file.h"
 #include "sluice/error.h"
 #include "tools/elements.h"
 #include "tools/files.h"
@@ -48,7 +49,10 @@ class Random {
 }  // namespace
 
 void AddModelOption(CLI::App& app, ModelOptions& options) {
-  app.add_option("MODEL", options.model, "The ONNX model file")->required();
+  app.add_option("MODEL", options.model, "The model file: ONNX, or what sluice compile made of one")->required();
+  app.add_option("--cache", options.cache_folder,
+                 "Folder where compiled models are kept, so that the same model loads in milliseconds next time");
+  app.add_flag("--verify", options.verify, "Checks the checksums of a compiled model's weights as well");
 }
 
 void AddThreadsOption(CLI::App& app, ModelOptions& options) {
@@ -82,6 +86,14 @@ void AddCacheOptions(CLI::App& app, ModelOptions& options) {
   app.add_option("--max-plans", options.max_plans, "Plans (one for every combination of input sizes) that are kept (16)")
       ->check(CLI::Range(1, 1'000'000));
   app.add_option("--memory", options.memory, "What plans and memory kept between runs may hold, as 512M (1G)");
+}
+
+std::unique_ptr<Graph> ReadExportedGraph(const std::string& path) {
+  if (IsCompiledFile(path)) {
+    Fail(fmt::format("{} is a compiled model, in which the graph is not as it was exported: expected an ONNX model",
+                     path));
+  }
+  return ImportOnnx(path);
 }
 
 int64_t ParseByteCount(const std::string& text) {
@@ -125,6 +137,13 @@ SessionOptions ToSessionOptions(const ModelOptions& options) {
   if (options.accuracy == "strict") session.accuracy = Accuracy::kStrict;
   if (options.accuracy == "fast") session.accuracy = Accuracy::kFast;
   session.max_plans = options.max_plans;
+  session.verify_compiled = options.verify;
+  session.cache_folder = options.cache_folder;
+  if (!options.cache_folder.empty()) {
+    session.log = [](LogLevel, std::string_view text) {
+      if (text.starts_with("no compiled model is kept")) fmt::print(stderr, "sluice: {}\n", text);
+    };
+  }
   if (!options.memory.empty()) session.max_cached_bytes = ParseByteCount(options.memory);
   for (const std::string& text : options.shapes) {
     const size_t equals = text.rfind('=');
@@ -132,7 +151,7 @@ SessionOptions ToSessionOptions(const ModelOptions& options) {
     if (equals != std::string::npos) {
       name = text.substr(0, equals);
     } else {
-      const std::unique_ptr<Graph> graph = ImportOnnx(options.model);
+      const std::unique_ptr<Graph> graph = ImportModel(options.model);
       if (graph->inputs.size() != 1) {
         Fail(fmt::format("--shape {}: expected NAME={}, the model has {} inputs", text, text,
                          graph->inputs.size()));

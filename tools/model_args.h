@@ -2,10 +2,11 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
-#include "graph/dim.h"
+#include "graph/graph.h"
 #include "sluice/session.h"
 #include "tools/preprocess.h"
 
@@ -25,8 +26,11 @@ struct ModelOptions {
   std::string tuning_file;
   std::string accuracy = "default";
   int max_plans = SessionOptions().max_plans;
+  std::string cache_folder;                  // SessionOptions::cache_folder
+  bool verify = false;                       // SessionOptions::verify_compiled
   std::string memory;                        // "512M": SessionOptions::max_cached_bytes; empty for its default
 };
+// MODEL, --cache and --verify.
 void AddModelOption(CLI::App& app, ModelOptions& options);
 void AddThreadsOption(CLI::App& app, ModelOptions& options);
 void AddShapeOption(CLI::App& app, ModelOptions& options);
@@ -39,6 +43,9 @@ void AddCacheOptions(CLI::App& app, ModelOptions& options);
 // Throws Error{kInvalidArgument} for shapes that cannot be read; reads the model only where a shape
 // comes without a name.
 SessionOptions ToSessionOptions(const ModelOptions& options);
+
+// The graph of a model that was exported. Throws Error{kInvalidArgument} for a compiled one.
+std::unique_ptr<Graph> ReadExportedGraph(const std::string& path);
 
 // "512M": bytes, with K, M or G for powers of 1024. Throws Error{kInvalidArgument}.
 int64_t ParseByteCount(const std::string& text);

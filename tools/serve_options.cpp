@@ -17,8 +17,9 @@ using serve::LogLevel;
 void AddModelOptions(CLI::App& verb, ServeOptions& options) {
   auto& repository = options.core.repository;
   const char* const group = "Models";
-  verb.add_option("--models", repository.folder,
-                  "Folder of NAME/VERSION/model.onnx, NAME/model.onnx or NAME.onnx")
+  verb.add_option(
+          "--models", repository.folder,
+          "Folder of NAME/VERSION/model.onnx, NAME/model.onnx or NAME.onnx; .sluice for compiled models")
       ->required()
       ->group(group);
   verb.add_option("--model-control", options.control,
@@ -51,6 +52,11 @@ void AddModelOptions(CLI::App& verb, ServeOptions& options) {
   verb.add_flag("--map-files", options.map_files,
                 "Maps model files instead of reading them into memory: less memory, but a model file that is "
                 "overwritten or cut in place may end the server")
+      ->group(group);
+  verb.add_option(
+          "--cache", repository.session.cache_folder,
+          "Folder where compiled models are kept: the same models load in milliseconds next time, and "
+          "servers on one machine share their memory")
       ->group(group);
   verb.add_option("--threads", repository.session.threads,
                   "Threads that run models (0: what affinity and cgroup quota allow)")

@@ -19,6 +19,7 @@ Verb AddRun(CLI::App& app);      // run.cpp
 Verb AddTest(CLI::App& app);     // test.cpp
 Verb AddInspect(CLI::App& app);  // inspect.cpp
 Verb AddBench(CLI::App& app);    // bench.cpp
+Verb AddCompile(CLI::App& app);  // compile.cpp
 Verb AddConvert(CLI::App& app);
 Verb AddCompare(CLI::App& app);  // compare_verb.cpp
 Verb AddDetect(CLI::App& app);   // detect.cpp

@@ -14,7 +14,7 @@ cmake --preset fuzz >/dev/null
 cmake --build --preset fuzz
 mkdir -p build/fuzz/failures
 failed=0
-for name in cfg weights onnx http; do
+for name in cfg weights onnx compiled http; do
   corpus=build/fuzz/corpus/$name
   mkdir -p "$corpus"
   echo "fuzzing the $name reader for $seconds seconds"

@@ -179,6 +179,14 @@ std::shared_ptr<const Model> LoadModel(const std::string& root, const std::strin
     ModelConfig config = ReadConfig(root, found);
     SessionOptions session_options = options;
     session_options.input_shapes = config.shapes;
+    if (!options.cache_folder.empty()) {
+      session_options.log = [name, version](sluice::LogLevel, std::string_view text) {
+        if (text.starts_with("no compiled model is kept"))
+          Log(LogLevel::kWarning, text, {{"model", name}, {"version", int64_t{version}}});
+        else if (text.starts_with("compiled model"))
+          Log(LogLevel::kInfo, text, {{"model", name}, {"version", int64_t{version}}});
+      };
+    }
     Session session = Session::Load(found.file, session_options);
     SettlePictures(session, config);
     ModelInfo info = Describe(name, version, session, config);

@@ -57,7 +57,7 @@ class Scanner {
     }
     for (const fs::path& entry : entries) {
       if (only_ && entry.stem() != *only_) continue;
-      if (entry.extension() == ".onnx" && entry.stem().string()[0] != '.' &&
+      if ((entry.extension() == ".onnx" || entry.extension() == ".sluice") && entry.stem().string()[0] != '.' &&
           IsPrintableUtf8(entry.string()) && !IsFolder(entry)) {
         AddFile(entry, entries);
       }
@@ -100,6 +100,14 @@ class Scanner {
     return fs::exists(fs::symlink_status(path, error));
   }
 
+  // A compiled model counts where the model that it was made of is not there.
+  static std::optional<std::string> ModelFileIn(const fs::path& folder) {
+    for (const char* name : {"model.onnx", "model.sluice"}) {
+      if (IsThere(folder / name)) return (folder / name).string();
+    }
+    return std::nullopt;
+  }
+
   void AddFolder(const fs::path& folder, const std::string& name) {
     FoundModel model;
     bool versions = false;
@@ -107,12 +115,13 @@ class Scanner {
       const auto number = ParseVersion(entry.filename().string());
       if (!number || !IsFolder(entry)) continue;
       versions = true;
-      if (!IsThere(entry / "model.onnx")) {
+      const std::optional<std::string> file = ModelFileIn(entry);
+      if (!file) {
         found_.folders.push_back(entry.string());
         continue;
       }
       FoundVersion version;
-      version.file = (entry / "model.onnx").string();
+      version.file = *file;
       version.configs = {(folder / "model.json").string(), (entry / "model.json").string()};
       version.folder = folder.string();
       AddTree(entry, 0, version);
@@ -121,9 +130,9 @@ class Scanner {
       Resolve(version);
       model.versions[*number] = std::move(version);
     }
-    if (!versions && IsThere(folder / "model.onnx")) {
+    if (const std::optional<std::string> file = ModelFileIn(folder); !versions && file) {
       FoundVersion version;
-      version.file = (folder / "model.onnx").string();
+      version.file = *file;
       version.configs = {(folder / "model.json").string()};
       version.folder = folder.string();
       AddTree(folder, 0, version);
@@ -132,14 +141,14 @@ class Scanner {
     } else if (!versions) {
       return;  // no model
     }
-    if (model.versions.empty()) model.problem = "no version of it has a file model.onnx";
+    if (model.versions.empty()) model.problem = "no version of it has a file model.onnx or model.sluice";
     found_.models[name] = std::move(model);
   }
 
   void AddFile(const fs::path& file, const std::vector<fs::path>& siblings) {
     const std::string name = file.stem().string();
     if (found_.models.count(name) != 0)
-      return Ignore(file, "there is a folder of this model too, which counts");
+      return Ignore(file, "there is a folder or another file of this model too, which counts");
     FoundVersion version;
     version.file = file.string();
     version.configs = {(root_ / (name + ".json")).string()};

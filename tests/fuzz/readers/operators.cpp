@@ -82,6 +82,7 @@ struct RegisterAll {
       op.min_inputs = 0;
       op.max_inputs = op.max_outputs = Operator::kMany;
       op.infer = InferUnknown;
+      op.takes_post_ops = op.name == "Conv" || op.name == "MatMul";
       operators.push_back(std::move(op));
       RegisterOperator(operators.back());
     }
