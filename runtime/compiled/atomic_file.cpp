@@ -23,10 +23,14 @@ std::string FolderOf(const std::string& path) {
 // Beside the file, and no other's: not this process's and not another one's.
 std::string TemporaryName(const std::string& path) {
   static std::atomic<int> count{0};
-  const std::filesystem::path name = std::filesystem::path(path).filename();
-  return (std::filesystem::path(FolderOf(path)) /
-          ("." + name.string() + "." + std::to_string(getpid()) + "." + std::to_string(count++)))
-      .string();
+  std::string name = FolderOf(path);
+  name += "/.";
+  name += std::filesystem::path(path).filename().string();
+  name += '.';
+  name += std::to_string(getpid());
+  name += '.';
+  name += std::to_string(count++);
+  return name;
 }
 
 }  // namespace

@@ -43,7 +43,7 @@ TEST_F(CompileVerb, GivesWhatOtherVerbsTakeLikeTheModel) {
   const Outcome inspect = Sluice({"inspect", file, "--kernels", "--fusions"});
   ASSERT_EQ(inspect.status, 0) << inspect.err;
   for (const char* part : {"compiled\n", "/tools/data/shapes.onnx\n", "its vector instructions: ", "the accuracy: default",
-                           "Conv + LeakyRelu(0.1)", "names"})
+                           "Conv + LeakyRelu(0.1)", "labels"})
     EXPECT_NE(inspect.out.find(part), std::string::npos) << part << "\n" << inspect.out;
 }
 

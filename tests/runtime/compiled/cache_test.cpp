@@ -150,7 +150,9 @@ TEST_F(Cache, IsSharedByProcessesThatBeginAtOnce) {
         options.threads = 1;
         options.cache_folder = cache_;
         good = good && OutputsOf(Session::Load(model_, options)) == expected;
-        if (turn % 2 == 0) std::filesystem::remove(Files().empty() ? "none" : Files()[0]);
+        std::error_code others_were_first;
+        if (turn % 2 == 0)
+          for (const std::string& file : Files()) std::filesystem::remove(file, others_were_first);
       }
       _exit(good ? 0 : 1);
     }
