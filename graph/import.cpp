@@ -33,9 +33,6 @@ struct ModelReader {
   std::map<std::string, std::vector<std::string>> unknown;
 };
 
-// Functions whose nested graphs call functions nest deeper than the file does.
-constexpr int kMaxNesting = 64;
-
 class GraphReader {
  public:
   GraphReader(ModelReader& model, GraphReader* outer)
@@ -43,6 +40,7 @@ class GraphReader {
         outer_(outer),
         depth_(outer == nullptr ? 0 : outer->depth_ + 1),
         graph_(std::make_unique<Graph>()) {
+    // Functions whose nested graphs call functions nest deeper than the file does.
     if (depth_ > kMaxNesting)
       Fail("graphs are nested too deeply, expected at most " + std::to_string(kMaxNesting));
   }
@@ -53,7 +51,8 @@ class GraphReader {
     for (const auto& info : proto.output()) types_[info.name()] = &info;
     for (const auto& info : proto.input()) types_[info.name()] = &info;
     for (const auto& tensor : proto.initializer()) AddInitializer(tensor.name(), model_.tensors.Read(tensor));
-    for (const auto& tensor : proto.sparse_initializer()) AddInitializer(tensor.values().name(), model_.tensors.Read(tensor));
+    for (const auto& tensor : proto.sparse_initializer())
+      AddInitializer(tensor.values().name(), model_.tensors.Read(tensor));
     for (const auto& input : proto.input()) {
       // Until IR version 4 initializers had to be listed as inputs too.
       if (graph_->IsConstant(Find(input.name()))) continue;
@@ -136,7 +135,8 @@ class GraphReader {
       node.inputs.push_back(id);
     }
     while (!node.inputs.empty() && node.inputs.back() == ValueId::kNone) node.inputs.pop_back();
-    for (const std::string& name : proto.output()) node.outputs.push_back(name.empty() ? ValueId::kNone : Find(name));
+    for (const std::string& name : proto.output())
+      node.outputs.push_back(name.empty() ? ValueId::kNone : Find(name));
     while (!node.outputs.empty() && node.outputs.back() == ValueId::kNone) node.outputs.pop_back();
     if (node.outputs.empty()) Fail(place + ": has no outputs");
     if (node.name.empty()) node.name = graph_->value(FirstOutput(node)).name;
@@ -151,37 +151,51 @@ class GraphReader {
   }
 
   static ValueId FirstOutput(const Node& node) {
-    return *std::find_if(node.outputs.begin(), node.outputs.end(), [](ValueId id) { return id != ValueId::kNone; });
+    return *std::find_if(node.outputs.begin(), node.outputs.end(),
+                         [](ValueId id) { return id != ValueId::kNone; });
   }
 
   void ResolveOperator(Node& node, const OpsetMap& opsets) {
     const auto opset = opsets.find(node.domain);
     // A domain that the model uses without importing it: the oldest definition is all that can be meant.
-    const ResolvedOperator found = model_.lookup(node.domain, node.op_type, opset == opsets.end() ? 1 : opset->second);
+    const ResolvedOperator found =
+        model_.lookup(node.domain, node.op_type, opset == opsets.end() ? 1 : opset->second);
     node.op = found.op;
     node.since_version = found.since_version;
     if (found.op == nullptr) {
-      const std::string version = opset == opsets.end() ? "" : " (opset " + std::to_string(opset->second) + ")";
-      model_.unknown[(node.domain.empty() ? "" : node.domain + ".") + node.op_type + version].push_back(node.name);
+      const std::string version =
+          opset == opsets.end() ? "" : " (opset " + std::to_string(opset->second) + ")";
+      model_.unknown[(node.domain.empty() ? "" : node.domain + ".") + node.op_type + version].push_back(
+          node.name);
     }
   }
 
   // Constant nodes become constants at once.
   bool AddConstantNode(const NodeProto& proto) {
-    if (proto.op_type() != "Constant" || !Normal(proto.domain()).empty() || proto.output_size() != 1) return false;
+    if (proto.op_type() != "Constant" || !Normal(proto.domain()).empty() || proto.output_size() != 1)
+      return false;
     if (proto.attribute_size() != 1 || proto.output(0).empty()) return false;
     const AttributeProto& value = proto.attribute(0);
     const std::string& kind = value.name();
     Tensor tensor;
-    if (kind == "value") tensor = model_.tensors.Read(value.t());
-    else if (kind == "sparse_value") tensor = model_.tensors.Read(value.sparse_tensor());
-    else if (kind == "value_float") tensor = Tensor::Scalar<float>(value.f());
-    else if (kind == "value_int") tensor = Tensor::Scalar<int64_t>(value.i());
-    else if (kind == "value_string") tensor = Tensor::Scalar<std::string>(value.s());
-    else if (kind == "value_floats") tensor = ListOf<float>(value.floats());
-    else if (kind == "value_ints") tensor = ListOf<int64_t>(value.ints());
-    else if (kind == "value_strings") tensor = ListOf<std::string>(value.strings());
-    else return false;
+    if (kind == "value")
+      tensor = model_.tensors.Read(value.t());
+    else if (kind == "sparse_value")
+      tensor = model_.tensors.Read(value.sparse_tensor());
+    else if (kind == "value_float")
+      tensor = Tensor::Scalar<float>(value.f());
+    else if (kind == "value_int")
+      tensor = Tensor::Scalar<int64_t>(value.i());
+    else if (kind == "value_string")
+      tensor = Tensor::Scalar<std::string>(value.s());
+    else if (kind == "value_floats")
+      tensor = ListOf<float>(value.floats());
+    else if (kind == "value_ints")
+      tensor = ListOf<int64_t>(value.ints());
+    else if (kind == "value_strings")
+      tensor = ListOf<std::string>(value.strings());
+    else
+      return false;
     GraphValue& defined = graph_->value(Find(proto.output(0)));
     defined.type = ValueType::Of(tensor.dtype(), ToSymShape(tensor.shape()));
     defined.constant = std::move(tensor);
@@ -204,11 +218,21 @@ class GraphReader {
       if (node.attrs.Has(name)) Fail("attribute '" + name + "' is there twice");
       if (!attribute.ref_attr_name().empty()) Fail("attribute '" + name + "' refers to one of a function");
       switch (TypeOf(attribute)) {
-        case AttributeProto::FLOAT: node.attrs.Set(name, attribute.f()); break;
-        case AttributeProto::INT: node.attrs.Set(name, static_cast<int64_t>(attribute.i())); break;
-        case AttributeProto::STRING: node.attrs.Set(name, attribute.s()); break;
-        case AttributeProto::TENSOR: node.attrs.Set(name, model_.tensors.Read(attribute.t())); break;
-        case AttributeProto::SPARSE_TENSOR: node.attrs.Set(name, model_.tensors.Read(attribute.sparse_tensor())); break;
+        case AttributeProto::FLOAT:
+          node.attrs.Set(name, attribute.f());
+          break;
+        case AttributeProto::INT:
+          node.attrs.Set(name, static_cast<int64_t>(attribute.i()));
+          break;
+        case AttributeProto::STRING:
+          node.attrs.Set(name, attribute.s());
+          break;
+        case AttributeProto::TENSOR:
+          node.attrs.Set(name, model_.tensors.Read(attribute.t()));
+          break;
+        case AttributeProto::SPARSE_TENSOR:
+          node.attrs.Set(name, model_.tensors.Read(attribute.sparse_tensor()));
+          break;
         case AttributeProto::FLOATS:
           node.attrs.Set(name, std::vector<float>(attribute.floats().begin(), attribute.floats().end()));
           break;
@@ -216,7 +240,8 @@ class GraphReader {
           node.attrs.Set(name, std::vector<int64_t>(attribute.ints().begin(), attribute.ints().end()));
           break;
         case AttributeProto::STRINGS:
-          node.attrs.Set(name, std::vector<std::string>(attribute.strings().begin(), attribute.strings().end()));
+          node.attrs.Set(name,
+                         std::vector<std::string>(attribute.strings().begin(), attribute.strings().end()));
           break;
         case AttributeProto::TENSORS: {
           std::vector<Tensor> list;
@@ -229,15 +254,18 @@ class GraphReader {
           nested.back().second->Read(attribute.g(), opsets);
           node.attrs.Set(name, std::shared_ptr<Graph>());
           break;
-        case AttributeProto::TYPE_PROTO: break;  // says what the outputs' types say too
-        default: throw Error(ErrorCode::kUnsupported, "attribute '" + name + "' has a type that is not supported");
+        case AttributeProto::TYPE_PROTO:
+          break;  // says what the outputs' types say too
+        default:
+          throw Error(ErrorCode::kUnsupported, "attribute '" + name + "' has a type that is not supported");
       }
     }
     AddNestedGraphs(nested, node);
   }
 
   // All nested graphs of a node take the same captured values, as their last inputs and the node's.
-  void AddNestedGraphs(std::vector<std::pair<std::string, std::unique_ptr<GraphReader>>>& nested, Node& node) {
+  void AddNestedGraphs(std::vector<std::pair<std::string, std::unique_ptr<GraphReader>>>& nested,
+                       Node& node) {
     std::vector<std::string> captured;
     for (const auto& [name, reader] : nested) {
       for (const std::string& value : reader->captured_names()) {
@@ -285,9 +313,11 @@ void FailForUnknown(const std::map<std::string, std::vector<std::string>>& unkno
   std::string text = "no definition of";
   for (auto it = unknown.begin(); it != unknown.end(); ++it) {
     text += (it == unknown.begin() ? " " : ", ") + it->first + " at '";
-    for (size_t i = 0; i < std::min(it->second.size(), kMostNodes); ++i) text += (i ? "', '" : "") + it->second[i];
+    for (size_t i = 0; i < std::min(it->second.size(), kMostNodes); ++i)
+      text += (i ? "', '" : "") + it->second[i];
     text += "'";
-    if (it->second.size() > kMostNodes) text += " and " + std::to_string(it->second.size() - kMostNodes) + " more";
+    if (it->second.size() > kMostNodes)
+      text += " and " + std::to_string(it->second.size() - kMostNodes) + " more";
   }
   throw Error(ErrorCode::kUnsupported, text);
 }
@@ -296,14 +326,15 @@ bool Parse(const std::string& bytes, ModelProto& proto) {
   if (bytes.size() > INT32_MAX) return false;
   google::protobuf::io::CodedInputStream input(reinterpret_cast<const uint8_t*>(bytes.data()),
                                                static_cast<int>(bytes.size()));
-  // A nested graph is three messages deeper: node, attribute, graph. 100, protobuf's own limit, is for the rest.
+  // A nested graph is three messages deeper: node, attribute, graph. 100, protobuf's own limit, is for the
+  // rest.
   input.SetRecursionLimit(3 * kMaxNesting + 100);
   return proto.ParseFromCodedStream(&input) && input.ConsumedEntireMessage();
 }
 
 std::unique_ptr<Graph> Import(std::span<const std::byte> bytes, std::shared_ptr<const void> owner,
-                              std::optional<std::string> folder, const OperatorLookup& lookup, bool copy = false,
-                              std::vector<std::string>* external = nullptr) {
+                              std::optional<std::string> folder, const OperatorLookup& lookup,
+                              bool copy = false, std::vector<std::string>* external = nullptr) {
   if (bytes.empty()) throw Error(ErrorCode::kInvalidModel, "not a valid ONNX file: it is empty");
   const Skeleton skeleton = SkeletonOf(bytes);
   ModelProto proto;
@@ -342,10 +373,10 @@ std::unique_ptr<Graph> ImportOnnx(const std::string& path, bool copy, const Oper
   const std::string folder = std::filesystem::path(path).parent_path().string();
   try {
     if (copy) {
-      // Each constant gets memory of its own, which goes when its kernel has packed it; these bytes go at once.
+      // Each constant gets memory of its own, which goes when its kernel has packed it; these bytes go at
+      // once.
       const Tensor bytes = ReadFile(path);
-      return Import(std::as_bytes(bytes.values<uint8_t>()), nullptr, folder, lookup, /*copy=*/true,
-                    external);
+      return Import(std::as_bytes(bytes.values<uint8_t>()), nullptr, folder, lookup, /*copy=*/true, external);
     }
     const std::shared_ptr<const MappedFile> file = MappedFile::Open(path);
     std::unique_ptr<Graph> graph = Import(file->bytes(), file, folder, lookup, /*copy=*/false, external);

@@ -14,6 +14,9 @@ namespace sluice {
 // Finds the definition of an operator as FindOperator does.
 using OperatorLookup = std::function<ResolvedOperator(std::string_view domain, std::string_view name, int64_t opset)>;
 
+// Graphs inside graphs, counted from 0 for the model's own, nest at most so deep.
+constexpr int kMaxNesting = 64;
+
 // Reads an ONNX model. The file is mapped; constants are views into the mapping where their alignment
 // and type allow, and keep it alive. With `copy` all is read into memory instead, and nothing that later happens
 // to the files matters. External data is found beside the file and nowhere else.

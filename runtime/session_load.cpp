@@ -1,4 +1,5 @@
-// The ways to a session: from a model, from a compiled one, by the folder of compiled ones; and to compiled models.
+// The ways to a session: from a model, from a compiled one, by the folder of compiled ones; and to compiled
+// models.
 #include <filesystem>
 
 #include "graph/import.h"
@@ -14,8 +15,8 @@
 namespace sluice {
 namespace {
 
-void Log(const SessionOptions& options, const std::string& text) {
-  if (options.log) options.log(LogLevel::kInfo, text);
+void Log(const SessionOptions& options, std::string_view kind, const std::string& text) {
+  if (options.log) options.log(LogLevel::kInfo, std::string(kind) + text);
 }
 
 }  // namespace
@@ -55,15 +56,16 @@ struct Session::Impl::Compilation {
 
 std::unique_ptr<Session::Impl> Session::Impl::Load(const std::string& path, const SessionOptions& options) {
   if (IsCompiledFile(path)) {
-    return std::make_unique<Impl>(
-        OpenCompiled([&](const OperatorLookup& lookup) {
-          return OpenCompiledFile(path, options.copy_files, options.verify_compiled, lookup);
-        }),
-        options);
+    return std::make_unique<Impl>(OpenCompiled([&](const OperatorLookup& lookup) {
+                                    return OpenCompiledFile(path, options.copy_files, options.verify_compiled,
+                                                            lookup);
+                                  }),
+                                  options);
   }
   if (!options.cache_folder.empty()) return LoadCached(path, options);
   return std::make_unique<Impl>(
-      Import([&](const OperatorLookup& lookup) { return ImportOnnx(path, options.copy_files, lookup); }), options);
+      Import([&](const OperatorLookup& lookup) { return ImportOnnx(path, options.copy_files, lookup); }),
+      options);
 }
 
 std::unique_ptr<Session::Impl> Session::Impl::LoadBytes(std::span<const std::byte> model,
@@ -78,7 +80,8 @@ std::unique_ptr<Session::Impl> Session::Impl::LoadBytes(std::span<const std::byt
       Import([&](const OperatorLookup& lookup) { return ImportOnnxBytes(model, nullptr, lookup); }), options);
 }
 
-std::unique_ptr<Session::Impl> Session::Impl::LoadCached(const std::string& path, const SessionOptions& options) {
+std::unique_ptr<Session::Impl> Session::Impl::LoadCached(const std::string& path,
+                                                         const SessionOptions& options) {
   const CacheEntry entry = CacheEntryOf(path, options, PoolFor(options)->threads());
   const Fact key = {kCacheKey, entry.key};
   // The folder's files are replaced, never written to, so that they are safe to map whatever copy_files says.
@@ -93,10 +96,10 @@ std::unique_ptr<Session::Impl> Session::Impl::LoadCached(const std::string& path
   if (IsCompiledFile(entry.file)) {
     try {
       auto impl = std::make_unique<Impl>(open, options);
-      Log(options, "compiled model '" + entry.file + "' of '" + path + "' is used");
+      Log(options, kCacheNews, entry.file + "' of '" + path + "' is used");
       return impl;
     } catch (const Error& error) {
-      Log(options, "compiled model '" + entry.file + "' is made again: " + error.what());
+      Log(options, kCacheNews, entry.file + "' is made again: " + error.what());
     }
   }
   Compilation compilation(path, options);
@@ -106,11 +109,11 @@ std::unique_ptr<Session::Impl> Session::Impl::LoadCached(const std::string& path
     std::vector<Fact> facts = FactsOf(options);
     facts.push_back(key);
     compilation.Write(entry.file, std::move(facts));
-    Log(options, "compiled model '" + entry.file + "' of '" + path + "' is written");
+    Log(options, kCacheNews, entry.file + "' of '" + path + "' is written");
     // What was packed in memory goes; the file's pages are everybody's.
     return std::make_unique<Impl>(open, options);
   } catch (const Error& error) {
-    Log(options, std::string("no compiled model is kept: ") + error.what());
+    Log(options, kCacheFailure, error.what());
   }
   compilation.recorder->Stop();
   return std::move(compilation.impl);
@@ -118,7 +121,8 @@ std::unique_ptr<Session::Impl> Session::Impl::LoadCached(const std::string& path
 
 void Session::Impl::Compile(const std::string& model, const std::string& file, const SessionOptions& options,
                             std::span<const std::map<std::string, Shape>> shapes) {
-  if (IsCompiledFile(model)) throw Error(ErrorCode::kInvalidArgument, model + ": is a compiled model already");
+  if (IsCompiledFile(model))
+    throw Error(ErrorCode::kInvalidArgument, model + ": is a compiled model already");
   std::error_code error;
   if (std::filesystem::equivalent(model, file, error))
     throw Error(ErrorCode::kInvalidArgument, file + ": is the model itself, expected another file");

@@ -9,6 +9,7 @@
 #include <limits>
 
 #include "graph/import.h"
+#include "runtime/compiled/cache.h"
 #include "runtime/compiled/open_file.h"
 #include "sluice/error.h"
 #include "tools/elements.h"
@@ -49,9 +50,11 @@ class Random {
 }  // namespace
 
 void AddModelOption(CLI::App& app, ModelOptions& options) {
-  app.add_option("MODEL", options.model, "The model file: ONNX, or what sluice compile made of one")->required();
-  app.add_option("--cache", options.cache_folder,
-                 "Folder where compiled models are kept, so that the same model loads in milliseconds next time");
+  app.add_option("MODEL", options.model, "The model file: ONNX, or what sluice compile made of one")
+      ->required();
+  app.add_option(
+      "--cache", options.cache_folder,
+      "Folder where compiled models are kept, so that the same model loads in milliseconds next time");
   app.add_flag("--verify", options.verify, "Checks the checksums of a compiled model's weights as well");
 }
 
@@ -83,15 +86,18 @@ void AddPassOptions(CLI::App& app, ModelOptions& options) {
 }
 
 void AddCacheOptions(CLI::App& app, ModelOptions& options) {
-  app.add_option("--max-plans", options.max_plans, "Plans (one for every combination of input sizes) that are kept (16)")
+  app.add_option("--max-plans", options.max_plans,
+                 "Plans (one for every combination of input sizes) that are kept (16)")
       ->check(CLI::Range(1, 1'000'000));
-  app.add_option("--memory", options.memory, "What plans and memory kept between runs may hold, as 512M (1G)");
+  app.add_option("--memory", options.memory,
+                 "What plans and memory kept between runs may hold, as 512M (1G)");
 }
 
 std::unique_ptr<Graph> ReadExportedGraph(const std::string& path) {
   if (IsCompiledFile(path)) {
-    Fail(fmt::format("{} is a compiled model, in which the graph is not as it was exported: expected an ONNX model",
-                     path));
+    Fail(fmt::format(
+        "{} is a compiled model, in which the graph is not as it was exported: expected an ONNX model",
+        path));
   }
   return ImportOnnx(path);
 }
@@ -102,7 +108,8 @@ int64_t ParseByteCount(const std::string& text) {
   const auto [stop, error] = std::from_chars(text.data(), end, count);
   const std::string_view unit(stop, end);
   const int shift = unit.empty() ? 0 : unit == "K" ? 10 : unit == "M" ? 20 : unit == "G" ? 30 : -1;
-  if (error != std::errc() || count < 0 || shift < 0 || count > std::numeric_limits<int64_t>::max() >> shift) {
+  if (error != std::errc() || count < 0 || shift < 0 ||
+      count > std::numeric_limits<int64_t>::max() >> shift) {
     Fail(fmt::format("'{}' is no number of bytes, expected one like 1000000, 512M or 2G", text));
   }
   return count << shift;
@@ -141,7 +148,7 @@ SessionOptions ToSessionOptions(const ModelOptions& options) {
   session.cache_folder = options.cache_folder;
   if (!options.cache_folder.empty()) {
     session.log = [](LogLevel, std::string_view text) {
-      if (text.starts_with("no compiled model is kept")) fmt::print(stderr, "sluice: {}\n", text);
+      if (text.starts_with(kCacheFailure)) fmt::print(stderr, "sluice: {}\n", text);
     };
   }
   if (!options.memory.empty()) session.max_cached_bytes = ParseByteCount(options.memory);

@@ -9,8 +9,6 @@
 namespace sluice {
 namespace {
 
-// As in models (graph/import.cpp).
-constexpr int kMaxNesting = 64;
 constexpr uint64_t kDataTypes = static_cast<uint64_t>(DataType::kInt2) + 1;
 constexpr uint64_t kPostOps = static_cast<uint64_t>(PostOp::Kind::kMul) + 1;
 
@@ -55,7 +53,9 @@ class GraphReader {
     return ids;
   }
 
-  DataType ReadDataType() { return static_cast<DataType>(from_.Below<uint8_t>(kDataTypes, "an element type")); }
+  DataType ReadDataType() {
+    return static_cast<DataType>(from_.Below<uint8_t>(kDataTypes, "an element type"));
+  }
 
   ValueType ReadType() {
     ValueType type;
@@ -96,7 +96,8 @@ class GraphReader {
     }
     if (type == DataType::kString) {
       // Each has its length at least.
-      if (from_.Count(8) != static_cast<size_t>(NumElements(shape))) from_.Fail("strings do not fill their tensor");
+      if (from_.Count(8) != static_cast<size_t>(NumElements(shape)))
+        from_.Fail("strings do not fill their tensor");
       Tensor tensor(type, std::move(shape));
       for (std::string& text : tensor.mutable_values<std::string>()) text = from_.Text();
       return tensor;
@@ -144,7 +145,8 @@ class GraphReader {
     op.beta = from_.Number<float>();
     op.operand = from_.Number<int32_t>();
     if (!node.op->takes_post_ops) from_.Fail(Describe(node) + " takes no post-ops");
-    const bool binary = op.kind == PostOp::Kind::kPRelu || op.kind == PostOp::Kind::kAdd || op.kind == PostOp::Kind::kMul;
+    const bool binary =
+        op.kind == PostOp::Kind::kPRelu || op.kind == PostOp::Kind::kAdd || op.kind == PostOp::Kind::kMul;
     const int64_t inputs = static_cast<int64_t>(node.inputs.size()) - node.captures;
     const bool fits = binary ? op.operand >= 0 && op.operand < inputs &&
                                    node.inputs[static_cast<size_t>(op.operand)] != ValueId::kNone
@@ -155,24 +157,32 @@ class GraphReader {
 
   Attribute ReadAttribute() {
     switch (from_.Number<uint8_t>()) {
-      case 0: return from_.Number<int64_t>();
-      case 1: return from_.Number<float>();
-      case 2: return from_.Text();
-      case 3: return from_.Numbers<int64_t>();
-      case 4: return from_.Numbers<float>();
+      case 0:
+        return from_.Number<int64_t>();
+      case 1:
+        return from_.Number<float>();
+      case 2:
+        return from_.Text();
+      case 3:
+        return from_.Numbers<int64_t>();
+      case 4:
+        return from_.Numbers<float>();
       case 5: {
         std::vector<std::string> texts(from_.Count(8));
         for (std::string& text : texts) text = from_.Text();
         return texts;
       }
-      case 6: return ReadTensor(/*may_lack_elements=*/false);
+      case 6:
+        return ReadTensor(/*may_lack_elements=*/false);
       case 7: {
         std::vector<Tensor> tensors(from_.Count(1));
         for (Tensor& tensor : tensors) tensor = ReadTensor(/*may_lack_elements=*/false);
         return tensors;
       }
-      case 8: return std::shared_ptr<Graph>(GraphReader(from_, find_, lookup_, nodes_, depth_ + 1).Read());
-      default: from_.Fail("an attribute has no type");
+      case 8:
+        return std::shared_ptr<Graph>(GraphReader(from_, find_, lookup_, nodes_, depth_ + 1).Read());
+      default:
+        from_.Fail("an attribute has no type");
     }
   }
 

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <optional>
 
+#include "runtime/compiled/cache.h"
 #include "sluice/error.h"
 #include "tools/files.h"
 #include "tools/model_args.h"
@@ -181,9 +182,9 @@ std::shared_ptr<const Model> LoadModel(const std::string& root, const std::strin
     session_options.input_shapes = config.shapes;
     if (!options.cache_folder.empty()) {
       session_options.log = [name, version](sluice::LogLevel, std::string_view text) {
-        if (text.starts_with("no compiled model is kept"))
+        if (text.starts_with(kCacheFailure))
           Log(LogLevel::kWarning, text, {{"model", name}, {"version", int64_t{version}}});
-        else if (text.starts_with("compiled model"))
+        else if (text.starts_with(kCacheNews))
           Log(LogLevel::kInfo, text, {{"model", name}, {"version", int64_t{version}}});
       };
     }
