@@ -53,7 +53,8 @@ std::vector<std::string> Components(const std::string& path) {
   for (size_t begin = 0; begin <= path.size();) {
     size_t end = path.find('/', begin);
     if (end == std::string::npos) end = path.size();
-    if (end > begin && path.compare(begin, end - begin, ".") != 0) parts.push_back(path.substr(begin, end - begin));
+    if (end > begin && path.compare(begin, end - begin, ".") != 0)
+      parts.push_back(path.substr(begin, end - begin));
     begin = end + 1;
   }
   return parts;
@@ -95,7 +96,8 @@ OpenFile OpenLocation(const std::string& folder, const std::string& location) {
     at = std::move(next);
   }
   const struct stat info = StatRegular(at.get(), kCode, place);
-  if (info.st_nlink > 1) Fail(kCode, place, "the file has other hard links, which may lie outside the model's folder");
+  if (info.st_nlink > 1)
+    Fail(kCode, place, "the file has other hard links, which may lie outside the model's folder");
   return {std::move(at), info.st_size};
 }
 
@@ -104,7 +106,8 @@ Tensor ReadBytes(const OpenFile& file, int64_t offset, int64_t length, const std
   Tensor bytes(DataType::kUInt8, {length});
   auto* const to = static_cast<std::byte*>(bytes.mutable_data());
   for (int64_t done = 0; done < length;) {
-    const ssize_t count = pread(file.descriptor.get(), to + done, static_cast<size_t>(length - done), offset + done);
+    const ssize_t count =
+        pread(file.descriptor.get(), to + done, static_cast<size_t>(length - done), offset + done);
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) Fail(ErrorCode::kInvalidModel, place, std::strerror(errno));
     if (count == 0) Fail(ErrorCode::kInvalidModel, place, "became shorter while it was read");
@@ -145,8 +148,13 @@ std::shared_ptr<const MappedFile> MappedFile::OpenShared(const std::string& path
   static auto* const mappings = new std::map<Identity, std::weak_ptr<const MappedFile>>;
   const OpenFile file = OpenPath(path);
   const struct stat info = StatRegular(file.descriptor.get(), ErrorCode::kInvalidArgument, path);
-  const Identity identity = {static_cast<int64_t>(info.st_dev), static_cast<int64_t>(info.st_ino), info.st_size,
-                             info.st_mtim.tv_sec, info.st_mtim.tv_nsec, info.st_ctim.tv_sec, info.st_ctim.tv_nsec};
+  const Identity identity = {static_cast<int64_t>(info.st_dev),
+                             static_cast<int64_t>(info.st_ino),
+                             info.st_size,
+                             info.st_mtim.tv_sec,
+                             info.st_mtim.tv_nsec,
+                             info.st_ctim.tv_sec,
+                             info.st_ctim.tv_nsec};
   const std::lock_guard lock(mutex);
   std::erase_if(*mappings, [](const auto& entry) { return entry.second.expired(); });
   std::weak_ptr<const MappedFile>& known = (*mappings)[identity];
@@ -157,11 +165,11 @@ std::shared_ptr<const MappedFile> MappedFile::OpenShared(const std::string& path
   return mapping;
 }
 
-std::shared_ptr<const MappedFile> MappedFile::OpenInside(const std::string& folder, const std::string& location) {
+std::shared_ptr<const MappedFile> MappedFile::OpenInside(const std::string& folder,
+                                                         const std::string& location) {
   const OpenFile file = OpenLocation(folder, location);
-  return std::shared_ptr<const MappedFile>(
-      new MappedFile(file.descriptor.get(), static_cast<size_t>(file.size), PlaceOf(location),
-                     PROT_READ | PROT_WRITE));
+  return std::shared_ptr<const MappedFile>(new MappedFile(
+      file.descriptor.get(), static_cast<size_t>(file.size), PlaceOf(location), PROT_READ | PROT_WRITE));
 }
 
 Tensor ReadFile(const std::string& path) {

@@ -48,7 +48,8 @@ OperatorLookup Session::Impl::Lookup() const {
   };
 }
 
-Session::Impl::Impl(const Import& import, const SessionOptions& options, std::shared_ptr<ModelRecorder> recorder)
+Session::Impl::Impl(const Import& import, const SessionOptions& options,
+                    std::shared_ptr<ModelRecorder> recorder)
     : Impl(options) {
   recorder_ = std::move(recorder);
   const auto start = std::chrono::steady_clock::now();
@@ -90,7 +91,8 @@ Session::Impl::Impl(const OpenCompiled& open, const SessionOptions& options) : I
   }
   pass_notes_ = tables.notes;
   LogLoad("compiled model", start);
-  Start(std::move(graph), options, [this](ChooseKernel choose) { return compiled_->Chooser(std::move(choose)); });
+  Start(std::move(graph), options,
+        [this](ChooseKernel choose) { return compiled_->Chooser(std::move(choose)); });
   compiled_->CheckLeftOut(executable_->graph());
 }
 
@@ -98,9 +100,10 @@ void Session::Impl::Start(std::unique_ptr<Graph> graph, const SessionOptions& op
                           const std::function<ChooseKernel(ChooseKernel)>& wrap) {
   metadata_ = graph->metadata;
   const ChooseKernel choose = ChooserFor(options, wrap);
-  executable_ = IsFixed() ? std::make_unique<Executable>(std::move(graph), budget_, options.profile, choose, hooks_)
-                          : std::make_unique<Executable>(std::shared_ptr<const Graph>(std::move(graph)), budget_,
-                                                         options.profile, choose, hooks_);
+  executable_ = IsFixed()
+                    ? std::make_unique<Executable>(std::move(graph), budget_, options.profile, choose, hooks_)
+                    : std::make_unique<Executable>(std::shared_ptr<const Graph>(std::move(graph)), budget_,
+                                                   options.profile, choose, hooks_);
   // Where all sizes are known the first run finds its plan made, and mistakes show at load.
   if (IsFixed()) Prepare({});
 }
@@ -315,8 +318,8 @@ void Session::Impl::LogLoad(std::string_view what, std::chrono::steady_clock::ti
   for (const PassNote& note : pass_notes_) {
     hooks_.log(LogLevel::kVerbose, "pass " + note.pass + " at '" + note.place + "': " + note.text);
   }
-  hooks_.log(LogLevel::kInfo, "loaded a " + std::string(what) + " of " + std::to_string(inputs_.size()) + " inputs and " +
-                                  std::to_string(outputs_.size()) + " outputs in " +
+  hooks_.log(LogLevel::kInfo, "loaded a " + std::string(what) + " of " + std::to_string(inputs_.size()) +
+                                  " inputs and " + std::to_string(outputs_.size()) + " outputs in " +
                                   std::to_string(took.count()) + " us, for " +
                                   std::to_string(pool_->threads()) + " threads");
 }

@@ -26,7 +26,8 @@ std::map<std::string, Shape> ParsePlan(const std::string& text, const SessionOpt
     const std::string part = text.substr(begin, end - begin);
     const size_t equals = part.rfind('=');
     if (equals == std::string::npos)
-      throw Error(ErrorCode::kInvalidArgument, fmt::format("--plan {}: expected NAME=SHAPE in '{}'", text, part));
+      throw Error(ErrorCode::kInvalidArgument,
+                  fmt::format("--plan {}: expected NAME=SHAPE in '{}'", text, part));
     shapes[part.substr(0, equals)] = ParseShape(part.substr(equals + 1));
     begin = end + 1;
   }
@@ -60,11 +61,13 @@ Verb AddCompile(CLI::App& app) {
       "compile", "Writes a model with packed weights and chosen kernels, which loads in milliseconds");
   auto options = std::make_shared<Options>();
   verb->add_option("MODEL", options->model.model, "The ONNX model file")->required();
-  verb->add_option("-o,--output", options->output,
-                   "File to write, commonly NAME.sluice; for this kind of processor and this version of Sluice")
+  verb->add_option(
+          "-o,--output", options->output,
+          "File to write, commonly NAME.sluice; for this kind of processor and this version of Sluice")
       ->required();
-  verb->add_option("--plan", options->plans,
-                   "NAME=8x3x64x64[,NAME2=...]: sizes of open inputs for which a plan is made ready; repeatable");
+  verb->add_option(
+      "--plan", options->plans,
+      "NAME=8x3x64x64[,NAME2=...]: sizes of open inputs for which a plan is made ready; repeatable");
   AddThreadsOption(*verb, options->model);
   AddShapeOption(*verb, options->model);
   AddPassOptions(*verb, options->model);

@@ -197,10 +197,10 @@ Verb AddInspect(CLI::App& app) {
   verb->add_option("--against", options->html.against,
                    "With --html: another model beside it, with differences marked")
       ->needs(html);
-  CLI::Option* const dead = verb->add_option(
-      "--dead", options->dead.pictures,
-      "For these pictures (files, folders, patterns in quotes): how much of what goes into each Relu, LeakyRelu and PRelu "
-      "is negative, and which channels never fire");
+  CLI::Option* const dead = verb->add_option("--dead", options->dead.pictures,
+                                             "For these pictures (files, folders, patterns in quotes): how "
+                                             "much of what goes into each Relu, LeakyRelu and PRelu "
+                                             "is negative, and which channels never fire");
   dead->excludes(html);
   verb->add_option("--json", options->dead.json, "With --dead: file for the same as JSON")->needs(dead);
   AddPictureOptions(*verb, options->dead.picture);

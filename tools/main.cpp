@@ -1,12 +1,12 @@
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
 #include <new>
 #include <string>
 #include <vector>
-
-#include <CLI/CLI.hpp>
-#include <fmt/format.h>
 
 #include "sluice/error.h"
 #include "sluice/session.h"
@@ -30,9 +30,11 @@ int Main(int argc, char** argv) {
   CLI::App app("Runs ONNX models on the CPU.", "sluice");
   app.set_version_flag("--version", fmt::format("sluice {}", sluice::Version()));
   app.require_subcommand(1);
-  app.footer("Example: sluice run model.onnx --input x=data.npy --output results\n"
-             "`sluice VERB --help` explains a verb.");
-  const Verb verbs[] = {AddRun(app), AddTest(app), AddInspect(app), AddBench(app), AddDetect(app), AddCompile(app), AddConvert(app), AddCompare(app), AddOps(app), AddServe(app)};
+  app.footer(
+      "Example: sluice run model.onnx --input x=data.npy --output results\n"
+      "`sluice VERB --help` explains a verb.");
+  const Verb verbs[] = {AddRun(app),     AddTest(app),    AddInspect(app), AddBench(app), AddDetect(app),
+                        AddCompile(app), AddConvert(app), AddCompare(app), AddOps(app),   AddServe(app)};
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& request) {  // --help, --version

@@ -1,5 +1,6 @@
-// load_times FILE...: what loading each model or compiled model takes, in a process that has loaded nothing before
-// and again in the same process, and what its memory is then: that of this process alone, and that shared with others.
+// load_times FILE...: what loading each model or compiled model takes, in a process that has loaded nothing
+// before and again in the same process, and what its memory is then: that of this process alone, and that
+// shared with others.
 #include <sys/wait.h>
 #include <unistd.h>
 

@@ -12,8 +12,8 @@
 
 namespace sluice {
 
-// Numbers and texts one after the other, as this processor has them in memory: for files that the machine that
-// wrote them reads. Lists and texts begin with their length.
+// Numbers and texts one after the other, as this processor has them in memory: for files that the machine
+// that wrote them reads. Lists and texts begin with their length.
 class ByteWriter {
  public:
   template <typename T>
@@ -38,8 +38,8 @@ class ByteWriter {
   std::string bytes_;
 };
 
-// Reads what ByteWriter wrote, or anything else: throws Error{kInvalidModel} for what cannot be, and takes no more
-// memory than a few times that of the bytes.
+// Reads what ByteWriter wrote, or anything else: throws Error{kInvalidModel} for what cannot be, and takes no
+// more memory than a few times that of the bytes.
 class ByteReader {
  public:
   explicit ByteReader(std::span<const std::byte> bytes) : bytes_(bytes) {}

@@ -116,7 +116,8 @@ class GraphWriter {
 
 }  // namespace
 
-void WriteGraph(const Graph& graph, const NumberTensor& number, ByteWriter& to, std::vector<const Node*>& nodes) {
+void WriteGraph(const Graph& graph, const NumberTensor& number, ByteWriter& to,
+                std::vector<const Node*>& nodes) {
   GraphWriter(number, to, nodes).Write(graph);
 }
 

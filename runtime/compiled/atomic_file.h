@@ -6,9 +6,10 @@
 
 namespace sluice {
 
-// A file that appears at once, complete, in the place of what is there, or not at all: whoever has the former one open
-// or mapped keeps it. Where the file system can, it has no name until then, so that not even the end of the process
-// leaves anything behind. Throws Error{kInvalidArgument} that names the path and the system's reason.
+// A file that appears at once, complete, in the place of what is there, or not at all: whoever has the former
+// one open or mapped keeps it. Where the file system can, it has no name until then, so that not even the end
+// of the process leaves anything behind. Throws Error{kInvalidArgument} that names the path and the system's
+// reason.
 class AtomicFile {
  public:
   // A path that is there and no regular file is refused.

@@ -15,7 +15,8 @@ namespace {
 std::string OperatorsOf(const SessionOptions& options) {
   std::set<std::string> names;
   for (const auto& op : options.operators) {
-    if (op != nullptr) names.insert(op->domain() + '.' + op->name() + ' ' + std::to_string(op->since_version()));
+    if (op != nullptr)
+      names.insert(op->domain() + '.' + op->name() + ' ' + std::to_string(op->since_version()));
   }
   std::string text;
   for (const std::string& name : names) text += name + '\n';

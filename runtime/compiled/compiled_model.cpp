@@ -29,8 +29,8 @@ std::shared_ptr<const void> ReserveZeros(uint64_t bytes) {
   return {memory, [bytes](const void* p) { munmap(const_cast<void*>(p), bytes); }};
 }
 
-// Nothing if the kernel does not do it any more. What was measured need not be what is expected to be fastest, hence
-// the scope.
+// Nothing if the kernel does not do it any more. What was measured need not be what is expected to be
+// fastest, hence the scope.
 std::optional<PreparedStep> PrepareChosen(const Node& node, const CompiledTables::Choice& choice,
                                           const std::function<PrepareContext()>& make_context) {
   for (int way = 0, ways = 1; way < ways; ++way) {
@@ -77,8 +77,8 @@ CompiledModel::CompiledModel(std::span<const std::byte> file, std::shared_ptr<co
   if (graph_->outputs.size() != tables_.outputs.size()) Damaged("names and outputs differ in number");
   for (const CompiledTables::Packed& packed : tables_.packed) {
     const auto size = static_cast<int64_t>(packed.bytes);
-    packed_[{packed.constant, packed.format, size}] =
-        std::make_shared<const Tensor>(View(DataType::kUInt8, {size}, payload_.data() + packed.offset, owner_));
+    packed_[{packed.constant, packed.format, size}] = std::make_shared<const Tensor>(
+        View(DataType::kUInt8, {size}, payload_.data() + packed.offset, owner_));
   }
   for (const CompiledTables::Choice& choice : tables_.choices) {
     if (choice.node >= nodes.size() || choice.candidate >= nodes[choice.node]->op->kernels.size())
@@ -128,7 +128,8 @@ PackedWeights CompiledModel::Find(const Tensor& weights, const std::string& form
 }
 
 ChooseKernel CompiledModel::Chooser(ChooseKernel inner) {
-  return [this, inner = std::move(inner)](const Node& node, const std::function<PrepareContext()>& make_context) {
+  return [this, inner = std::move(inner)](const Node& node,
+                                          const std::function<PrepareContext()>& make_context) {
     const PackSourceScope scope(*this);
     const auto of_node = choices_.find(&node);
     if (of_node == choices_.end()) return inner(node, make_context);

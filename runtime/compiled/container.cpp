@@ -49,11 +49,12 @@ void CheckWriter(const Header& header) {
   const std::string again = "; compile the model again with this one";
   if (header.format != kFormat) {
     throw Error(ErrorCode::kUnsupported, "the compiled model has format " + std::to_string(header.format) +
-                                             ", this version of Sluice reads format " + std::to_string(kFormat) +
-                                             again);
+                                             ", this version of Sluice reads format " +
+                                             std::to_string(kFormat) + again);
   }
   if (header.byte_order != kByteOrder)
-    throw Error(ErrorCode::kUnsupported, "the compiled model was written by a machine of another byte order" + again);
+    throw Error(ErrorCode::kUnsupported,
+                "the compiled model was written by a machine of another byte order" + again);
   if (SumOf(header) != header.header_sum) Damaged("its header's checksum is wrong");
   const std::string_view library(header.library, strnlen(header.library, sizeof header.library));
   if (library != Version()) {
@@ -95,7 +96,8 @@ Container OpenContainer(std::span<const std::byte> file) {
   std::memcpy(&header, file.data(), sizeof header);
   CheckWriter(header);
   if (header.file_bytes != file.size()) {
-    Damaged("it has " + std::to_string(file.size()) + " bytes, expected " + std::to_string(header.file_bytes));
+    Damaged("it has " + std::to_string(file.size()) + " bytes, expected " +
+            std::to_string(header.file_bytes));
   }
   // A checksum that anybody can compute vouches for nothing: sizes are checked as if there were none.
   const uint64_t size = file.size();
@@ -110,12 +112,14 @@ Container OpenContainer(std::span<const std::byte> file) {
   }
   const auto summed = file.subspan(sizeof header, header.tables_bytes + sums_bytes);
   if (Checksum(summed) != header.tables_sum) Damaged("its tables' checksum is wrong");
-  return {summed.first(header.tables_bytes), file.subspan(header.payload_offset), summed.subspan(header.tables_bytes)};
+  return {summed.first(header.tables_bytes), file.subspan(header.payload_offset),
+          summed.subspan(header.tables_bytes)};
 }
 
 void VerifyPayload(const Container& container) {
   for (uint64_t chunk = 0; chunk * kChunk < container.payload.size(); ++chunk) {
-    const uint64_t begin = chunk * kChunk, size = std::min<uint64_t>(kChunk, container.payload.size() - begin);
+    const uint64_t begin = chunk * kChunk,
+                   size = std::min<uint64_t>(kChunk, container.payload.size() - begin);
     uint64_t sum = 0;
     std::memcpy(&sum, container.chunk_sums.data() + chunk * sizeof sum, sizeof sum);
     if (Checksum(container.payload.subspan(begin, size)) != sum) {
@@ -125,8 +129,8 @@ void VerifyPayload(const Container& container) {
   }
 }
 
-void WriteContainer(std::span<const std::byte> tables, std::span<const PayloadPart> parts, uint64_t payload_bytes,
-                    const std::function<void(std::span<const std::byte>)>& sink) {
+void WriteContainer(std::span<const std::byte> tables, std::span<const PayloadPart> parts,
+                    uint64_t payload_bytes, const std::function<void(std::span<const std::byte>)>& sink) {
   std::vector<std::byte> summed(tables.begin(), tables.end());
   ForEachChunk(parts, payload_bytes, [&](std::span<const std::byte> chunk) {
     const uint64_t sum = Checksum(chunk);

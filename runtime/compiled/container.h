@@ -27,8 +27,8 @@ struct Container {
   std::span<const std::byte> chunk_sums;
 };
 
-// Where things lie in a file. Checks everything but the payload's bytes. Throws Error{kInvalidModel} for damage,
-// Error{kUnsupported} for another format or version of the library.
+// Where things lie in a file. Checks everything but the payload's bytes. Throws Error{kInvalidModel} for
+// damage, Error{kUnsupported} for another format or version of the library.
 Container OpenContainer(std::span<const std::byte> file);
 
 // Reads the whole payload. Throws Error{kInvalidModel} that names the damaged place.
@@ -41,7 +41,7 @@ struct PayloadPart {
 };
 
 // Writes a file; the payload has `payload_bytes`, zeros where no part is.
-void WriteContainer(std::span<const std::byte> tables, std::span<const PayloadPart> parts, uint64_t payload_bytes,
-                    const std::function<void(std::span<const std::byte>)>& sink);
+void WriteContainer(std::span<const std::byte> tables, std::span<const PayloadPart> parts,
+                    uint64_t payload_bytes, const std::function<void(std::span<const std::byte>)>& sink);
 
 }  // namespace sluice

@@ -34,7 +34,8 @@ void NarrowInputShapes(Graph& graph, const std::map<std::string, Shape>& shapes)
   for (const auto& [name, shape] : shapes) {
     if (std::none_of(graph.inputs.begin(), graph.inputs.end(),
                      [&, &name = name](ValueId id) { return graph.value(id).name == name; }))
-      throw Error(ErrorCode::kInvalidArgument, "shape given for input '" + name + "', which the model does not have");
+      throw Error(ErrorCode::kInvalidArgument,
+                  "shape given for input '" + name + "', which the model does not have");
   }
   if (narrower.empty()) return;
   SetInputShapes(graph, narrower);

@@ -46,12 +46,14 @@ uint32_t ModelRecorder::Number(const Tensor& tensor) {
 void ModelRecorder::Begin(const Graph& graph) {
   ByteWriter bytes;
   std::vector<const Node*> nodes;
-  WriteGraph(graph, [this](const Tensor& tensor) { return Number(tensor); }, bytes, nodes);
+  WriteGraph(
+      graph, [this](const Tensor& tensor) { return Number(tensor); }, bytes, nodes);
   graph_ = bytes.bytes();
   for (size_t i = 0; i < nodes.size(); ++i) nodes_[nodes[i]] = static_cast<uint32_t>(i);
   for (size_t i = 0; i < graph.num_values(); ++i) {
     const Tensor& constant = graph.value(static_cast<ValueId>(i)).constant;
-    const auto number = constant.empty() ? numbers_.end() : numbers_.find({constant.data(), constant.byte_size()});
+    const auto number =
+        constant.empty() ? numbers_.end() : numbers_.find({constant.data(), constant.byte_size()});
     value_constants_.push_back(number == numbers_.end() ? -1 : int64_t{number->second});
   }
 }
@@ -66,15 +68,17 @@ void ModelRecorder::Stop() {
 }
 
 ChooseKernel ModelRecorder::Watch(ChooseKernel inner) {
-  return [this, inner = std::move(inner)](const Node& node, const std::function<PrepareContext()>& make_context) {
+  return [this, inner = std::move(inner)](const Node& node,
+                                          const std::function<PrepareContext()>& make_context) {
     const PackSourceScope scope(*this);
     PreparedStep step = inner(node, make_context);
     if (node.op->kernels.size() < 2) return step;
     std::string key = StepKey(node, make_context());
     const std::lock_guard lock(mutex_);
     if (const auto number = nodes_.find(&node); number != nodes_.end()) {
-      choices_[{number->second, key}] = {number->second, key, static_cast<uint32_t>(CandidateOf(node, *step.kernel)),
-                                        step.kernel->name(), step.declined};
+      choices_[{number->second, key}] = {number->second, key,
+                                         static_cast<uint32_t>(CandidateOf(node, *step.kernel)),
+                                         step.kernel->name(), step.declined};
     }
     return step;
   };
@@ -93,7 +97,8 @@ void ModelRecorder::Write(CompiledTables tables, const Graph& planned,
   std::vector<int> freed(constants_.size(), 0);
   for (size_t i = 0; i < value_constants_.size(); ++i) {
     const Tensor& constant = planned.value(static_cast<ValueId>(i)).constant;
-    if (value_constants_[i] >= 0 && constant.data() == nullptr) ++freed[static_cast<size_t>(value_constants_[i])];
+    if (value_constants_[i] >= 0 && constant.data() == nullptr)
+      ++freed[static_cast<size_t>(value_constants_[i])];
   }
   Layout layout;
   for (size_t i = 0; i < constants_.size(); ++i) {
@@ -112,7 +117,8 @@ void ModelRecorder::Write(CompiledTables tables, const Graph& planned,
     held.push_back(weights);
     const auto [place, added] = places.try_emplace(weights.get(), 0);
     if (added) place->second = layout.Add(BytesOf(*weights));
-    tables.packed.push_back({key.first, key.second, place->second, static_cast<uint64_t>(weights->byte_size())});
+    tables.packed.push_back(
+        {key.first, key.second, place->second, static_cast<uint64_t>(weights->byte_size())});
   }
   for (const auto& [key, choice] : choices_) tables.choices.push_back(choice);
   tables.graph = graph_;

@@ -25,8 +25,9 @@ class ModelRecorder final : public PackSource {
   // `inner` as the session would have it.
   ChooseKernel Watch(ChooseKernel inner);
 
-  // Writes the file. `tables` has what is not recorded here: facts, sources, outputs and notes. `planned` is the graph
-  // of Begin, of which planning may have freed constants that only packed forms are read of: those are left out.
+  // Writes the file. `tables` has what is not recorded here: facts, sources, outputs and notes. `planned` is
+  // the graph of Begin, of which planning may have freed constants that only packed forms are read of: those
+  // are left out.
   void Write(CompiledTables tables, const Graph& planned,
              const std::function<void(std::span<const std::byte>)>& sink) const;
 

@@ -7,8 +7,8 @@
 
 namespace sluice {
 
-// The state of a model's file and of the files of external data beside it. Throws Error{kInvalidArgument} for a file
-// that is not there.
+// The state of a model's file and of the files of external data beside it. Throws Error{kInvalidArgument} for
+// a file that is not there.
 std::vector<SourceFile> SourcesOf(const std::string& model, const std::vector<std::string>& external);
 
 // Whether all files are as they were.

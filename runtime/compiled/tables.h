@@ -24,8 +24,8 @@ struct SourceFile {
   bool operator==(const SourceFile&) const = default;
 };
 
-// Everything that a compiled model consists of but the elements of tensors and packed weights. Offsets are into the
-// payload, and multiples of kPayloadAlignment.
+// Everything that a compiled model consists of but the elements of tensors and packed weights. Offsets are
+// into the payload, and multiples of kPayloadAlignment.
 struct CompiledTables {
   // The elements of a tensor of the graph.
   struct Constant {
@@ -41,7 +41,7 @@ struct CompiledTables {
   };
   // The kernel that was chosen for a node with inputs of certain types, sizes and layouts.
   struct Choice {
-    uint32_t node = 0;       // in the order of graph/binary/graph_binary.h
+    uint32_t node = 0;  // in the order of graph/binary/graph_binary.h
     std::string inputs;
     uint32_t candidate = 0;  // index into Operator::kernels
     std::string kernel;      // its name, which tells apart the ways in which one kernel may do it
@@ -63,16 +63,16 @@ struct CompiledTables {
 };
 
 constexpr uint64_t kPayloadAlignment = 64;
-// What a tensor of so many bytes takes in the payload: vector loads may read to the end of the line behind it, as in
-// memory that tensors own.
+// What a tensor of so many bytes takes in the payload: vector loads may read to the end of the line behind
+// it, as in memory that tensors own.
 constexpr uint64_t PaddedBytes(uint64_t bytes) {
   return (bytes + kPayloadAlignment) / kPayloadAlignment * kPayloadAlignment;
 }
 
 std::string WriteTables(const CompiledTables& tables);
 
-// Every offset and index is checked: what they name lies inside the payload and the lists. The graph is not looked
-// at; it is a view of `bytes`. Throws Error{kInvalidModel}.
+// Every offset and index is checked: what they name lies inside the payload and the lists. The graph is not
+// looked at; it is a view of `bytes`. Throws Error{kInvalidModel}.
 CompiledTables ReadTables(std::span<const std::byte> bytes, uint64_t payload_bytes);
 
 }  // namespace sluice

@@ -28,7 +28,8 @@ TEST_F(CompileVerb, GivesWhatOtherVerbsTakeLikeTheModel) {
     const Outcome run = Sluice({"run", model, "--seed", "7", "--output", Path("results")});
     ASSERT_EQ(run.status, 0) << run.err;
     std::string bytes;
-    for (const auto& entry : std::filesystem::directory_iterator(Path("results"))) bytes += Slurp(entry.path());
+    for (const auto& entry : std::filesystem::directory_iterator(Path("results")))
+      bytes += Slurp(entry.path());
     outputs.push_back(run.out + bytes);
     const Outcome detect = Sluice({"detect", model, picture_, "--json", Path("found.json")});
     ASSERT_EQ(detect.status, 0) << detect.err;
@@ -42,8 +43,8 @@ TEST_F(CompileVerb, GivesWhatOtherVerbsTakeLikeTheModel) {
   EXPECT_EQ(compare.status, 0) << compare.out << compare.err;
   const Outcome inspect = Sluice({"inspect", file, "--kernels", "--fusions"});
   ASSERT_EQ(inspect.status, 0) << inspect.err;
-  for (const char* part : {"compiled\n", "/tools/data/shapes.onnx\n", "its vector instructions: ", "the accuracy: default",
-                           "Conv + LeakyRelu(0.1)", "labels"})
+  for (const char* part : {"compiled\n", "/tools/data/shapes.onnx\n", "its vector instructions: ",
+                           "the accuracy: default", "Conv + LeakyRelu(0.1)", "labels"})
     EXPECT_NE(inspect.out.find(part), std::string::npos) << part << "\n" << inspect.out;
 }
 
@@ -53,9 +54,12 @@ TEST_F(CompileVerb, SaysWhatDoesNotFit) {
   EXPECT_EQ(Sluice({"run", file, "--accuracy", "fast"}).status, 0);
   ExpectRefused({"compile", file, "-o", Path("twice.sluice")}, {"compiled model already"});
   ExpectRefused({"convert", file, "-o", Path("back.onnx")}, {file, "is a compiled model"});
-  ExpectRefused({"inspect", file, "--accuracy", "fast", "--html", Path("page.html")}, {file, "is a compiled model"});
-  ExpectRefused({"compile", model_, "-o", Path("no/folder/x.sluice")}, {"no/folder/x.sluice", "No such file"});
-  ExpectRefused({"compile", model_, "-o", Path("x.sluice"), "--plan", "1x2"}, {"--plan 1x2", "expected NAME=SHAPE"});
+  ExpectRefused({"inspect", file, "--accuracy", "fast", "--html", Path("page.html")},
+                {file, "is a compiled model"});
+  ExpectRefused({"compile", model_, "-o", Path("no/folder/x.sluice")},
+                {"no/folder/x.sluice", "No such file"});
+  ExpectRefused({"compile", model_, "-o", Path("x.sluice"), "--plan", "1x2"},
+                {"--plan 1x2", "expected NAME=SHAPE"});
   ExpectRefused({"compile", model_, "-o", Path("x.sluice"), "--plan", "nobody=1x2"}, {"'nobody'"});
   EXPECT_EQ(Sluice({"compile", model_}).status, 2);
 }
@@ -77,7 +81,8 @@ TEST_F(CompileVerb, RefusesDamage) {
 
 TEST_F(CompileVerb, KeepsCompiledModelsInAFolder) {
   const std::string cache = Path("cache");
-  const Outcome first = Sluice({"run", model_, "--cache", cache}), second = Sluice({"run", model_, "--cache", cache});
+  const Outcome first = Sluice({"run", model_, "--cache", cache}),
+                second = Sluice({"run", model_, "--cache", cache});
   EXPECT_EQ(first.status, 0) << first.err;
   EXPECT_EQ(first.out, second.out);
   EXPECT_EQ(first.out, Sluice({"run", model_}).out);
@@ -92,7 +97,8 @@ TEST_F(CompileVerb, KeepsCompiledModelsInAFolder) {
 
 TEST_F(CompileVerb, MakesPlansForOpenSizes) {
   Spill(Path("open.onnx"), Model({{"Abs", {"x"}, {"y"}}}, {{"x", 1, {"N", "4"}}}, {{"y", 1, {"N", "4"}}}));
-  const Outcome outcome = Sluice({"compile", Path("open.onnx"), "-o", Path("open.sluice"), "--plan", "x=2x4", "--plan", "x=8x4"});
+  const Outcome outcome =
+      Sluice({"compile", Path("open.onnx"), "-o", Path("open.sluice"), "--plan", "x=2x4", "--plan", "x=8x4"});
   EXPECT_EQ(outcome.status, 0) << outcome.err;
   for (const char* shape : {"x=2x4", "x=5x4"}) {
     const Outcome run = Sluice({"run", Path("open.sluice"), "--shape", shape});

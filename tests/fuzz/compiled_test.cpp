@@ -1,6 +1,6 @@
-// Damaged compiled models are refused with an Error or run: they never crash, hang or take memory without bound, even
-// if their checksums are right. SLUICE_MUTATIONS sets how many of each seed are tried, SLUICE_MUTATION_SEED where they
-// begin.
+// Damaged compiled models are refused with an Error or run: they never crash, hang or take memory without
+// bound, even if their checksums are right. SLUICE_MUTATIONS sets how many of each seed are tried,
+// SLUICE_MUTATION_SEED where they begin.
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -45,10 +45,14 @@ class Damage {
     const Container container = OpenContainer(BytesOf(file));
     const std::string tables = TextOf(container.tables), payload = TextOf(container.payload);
     switch (Below(8)) {
-      case 0: return OfBytes(file);
-      case 1: return Wrapped(tables, OfBytes(payload));
-      case 2: return Wrapped(tables, payload.substr(0, Below(payload.size()) / 64 * 64));
-      default: return Wrapped(OfBytes(tables), payload);
+      case 0:
+        return OfBytes(file);
+      case 1:
+        return Wrapped(tables, OfBytes(payload));
+      case 2:
+        return Wrapped(tables, payload.substr(0, Below(payload.size()) / 64 * 64));
+      default:
+        return Wrapped(OfBytes(tables), payload);
     }
   }
 
@@ -56,16 +60,29 @@ class Damage {
   size_t Below(size_t n) { return static_cast<size_t>(engine_()) % n; }
 
   std::string OfBytes(std::string bytes) {
-    static constexpr int64_t kOdd[] = {0, 1, -1, 2, 64, 4096, 1 << 20, INT32_MAX, INT64_MAX, INT64_MIN, 1LL << 40};
+    static constexpr int64_t kOdd[] = {0,       1,         -1,        2,         64,       4096,
+                                       1 << 20, INT32_MAX, INT64_MAX, INT64_MIN, 1LL << 40};
     for (size_t i = 0, count = 1 + Below(4); i < count && bytes.size() > 16; ++i) {
       const size_t at = Below(bytes.size() - 8);
       switch (Below(6)) {
-        case 0: bytes[at] = static_cast<char>(engine_()); break;
-        case 1: bytes[at] = static_cast<char>(bytes[at] ^ (1 << Below(8))); break;
-        case 2: bytes[at] = static_cast<char>(bytes[at] + (Below(2) ? 1 : -1)); break;
-        case 3: bytes.replace(at, 8, reinterpret_cast<const char*>(&kOdd[Below(std::size(kOdd))]), 8); break;
-        case 4: bytes.replace(at, 8, bytes.substr(Below(bytes.size() - 8), 8)); break;
-        case 5: bytes.erase(at, Below(4) ? 8 : bytes.size()); break;
+        case 0:
+          bytes[at] = static_cast<char>(engine_());
+          break;
+        case 1:
+          bytes[at] = static_cast<char>(bytes[at] ^ (1 << Below(8)));
+          break;
+        case 2:
+          bytes[at] = static_cast<char>(bytes[at] + (Below(2) ? 1 : -1));
+          break;
+        case 3:
+          bytes.replace(at, 8, reinterpret_cast<const char*>(&kOdd[Below(std::size(kOdd))]), 8);
+          break;
+        case 4:
+          bytes.replace(at, 8, bytes.substr(Below(bytes.size() - 8), 8));
+          break;
+        case 5:
+          bytes.erase(at, Below(4) ? 8 : bytes.size());
+          break;
       }
     }
     return bytes;
@@ -110,7 +127,8 @@ TEST(CompiledMutations, OfSmallModels) {
     files.push_back(Slurp(folder / "model.sluice"));
     ASSERT_EQ(TryInChild(files.back()), "");
   }
-  const uint32_t count = 2 * FromEnvironment("SLUICE_MUTATIONS", 250), first = FromEnvironment("SLUICE_MUTATION_SEED", 1);
+  const uint32_t count = 2 * FromEnvironment("SLUICE_MUTATIONS", 250),
+                 first = FromEnvironment("SLUICE_MUTATION_SEED", 1);
   for (uint32_t seed = first; seed < first + count; ++seed) {
     const std::string damaged = Damage(seed).Of(files[seed % files.size()]);
     const std::string end = TryInChild(damaged);

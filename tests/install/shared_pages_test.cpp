@@ -21,8 +21,11 @@ void WriteModel() {
   using sluice::test::Message;
   std::vector<float> weights(static_cast<size_t>(kSize * kSize));
   for (size_t i = 0; i < weights.size(); ++i) weights[i] = static_cast<float>(i % 13) - 6;
-  const std::string attribute =
-      Message().Bytes(1, "value").Bytes(5, sluice::test::FloatTensor({kSize, kSize}, weights)).Int(20, 4).bytes();
+  const std::string attribute = Message()
+                                    .Bytes(1, "value")
+                                    .Bytes(5, sluice::test::FloatTensor({kSize, kSize}, weights))
+                                    .Int(20, 4)
+                                    .bytes();
   std::ofstream file(kModel, std::ios::binary);
   file << sluice::test::Model({{"Constant", {}, {"w"}, "", {attribute}}, {"MatMul", {"x", "w"}, {"y"}}},
                               {{"x", 1, {"8", "4096"}}}, {{"y", 1, {"8", "4096"}}});
@@ -91,9 +94,10 @@ int main() {
   ExpectSuccess(InChild([] {
     const sluice::Session session = LoadAndRun();
     const int64_t resident = OfMapping("Rss"), shared = OfMapping("Shared_Clean"), share = OfMapping("Pss");
-    std::printf("weights of %lld MB: %lld resident, %lld of them shared, %lld counted to one of two processes\n",
-                static_cast<long long>(kBytes >> 20), static_cast<long long>(resident >> 20),
-                static_cast<long long>(shared >> 20), static_cast<long long>(share >> 20));
+    std::printf(
+        "weights of %lld MB: %lld resident, %lld of them shared, %lld counted to one of two processes\n",
+        static_cast<long long>(kBytes >> 20), static_cast<long long>(resident >> 20),
+        static_cast<long long>(shared >> 20), static_cast<long long>(share >> 20));
     CHECK(resident > kBytes * 9 / 10);
     CHECK(shared > resident * 9 / 10);
     CHECK(share < resident * 6 / 10);

@@ -4,8 +4,8 @@
 
 namespace sluice::serve {
 
-// In which what is on its way after RefuseHandshakes arrives: more than a round trip within a data centre, and
-// little enough that few who come new wait for their second try.
+// In which what is on its way after RefuseHandshakes arrives: more than a round trip within a data centre,
+// and little enough that few who come new wait for their second try.
 constexpr std::chrono::milliseconds kHandshakeTime{20};
 
 // A listener that closes resets the connections that the system has made and nobody accepted yet, requests of

@@ -1,5 +1,5 @@
-// Compiled models, as far as their reader goes. The first byte chooses: the rest is a file, or it is tables, of a file
-// whose checksums are right.
+// Compiled models, as far as their reader goes. The first byte chooses: the rest is a file, or it is tables,
+// of a file whose checksums are right.
 #include "graph/binary/graph_binary.h"
 #include "runtime/compiled/container.h"
 #include "runtime/compiled/tables.h"

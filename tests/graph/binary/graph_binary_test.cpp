@@ -98,14 +98,20 @@ std::unique_ptr<Graph> WithPostOps() {
   SetType(proto->add_input(), "x", {2, 3});
   SetType(proto->add_input(), "z", {2, 2});
   AddFloats(proto, "w", {3, 2}, {1, 2, 3, 4, 5, 6});
-  AddNode(proto, "MatMul", {"x", "w", }, {"y"});
+  AddNode(proto, "MatMul",
+          {
+              "x",
+              "w",
+          },
+          {"y"});
   AddNode(proto, "Abs", {"z"}, {"a"});
   SetType(proto->add_output(), "y", {2, 2});
   SetType(proto->add_output(), "a", {2, 2});
   std::unique_ptr<Graph> graph = ImportProto(model);
   const NodeId product = graph->value(graph->outputs[0]).producer;
   graph->AddInput(product, graph->inputs[1]);
-  graph->node(product).post_ops = {{PostOp::Kind::kLeakyRelu, 0.1f, 0.0f, -1}, {PostOp::Kind::kAdd, 0.0f, 0.0f, 2}};
+  graph->node(product).post_ops = {{PostOp::Kind::kLeakyRelu, 0.1f, 0.0f, -1},
+                                   {PostOp::Kind::kAdd, 0.0f, 0.0f, 2}};
   return graph;
 }
 

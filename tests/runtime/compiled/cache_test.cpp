@@ -30,7 +30,8 @@ class Cache : public testing::Test {
   std::vector<std::string> Files() const {
     std::vector<std::string> files;
     if (!std::filesystem::exists(cache_)) return files;
-    for (const auto& entry : std::filesystem::directory_iterator(cache_)) files.push_back(entry.path().string());
+    for (const auto& entry : std::filesystem::directory_iterator(cache_))
+      files.push_back(entry.path().string());
     return files;
   }
 
@@ -91,7 +92,8 @@ TEST_F(Cache, MakesDamagedFilesAgain) {
   const std::string expected = OutputsOf(Load()), whole = Slurp(Files()[0]);
   std::string damaged = whole;
   damaged[300] ^= 4;
-  for (const std::string& bytes : {damaged, whole.substr(0, whole.size() / 2), whole.substr(0, 20), std::string()}) {
+  for (const std::string& bytes :
+       {damaged, whole.substr(0, whole.size() / 2), whole.substr(0, 20), std::string()}) {
     Spill(Files()[0], bytes);
     EXPECT_EQ(OutputsOf(Load()), expected);
     EXPECT_TRUE(Said("is written")) << log_;

@@ -16,7 +16,8 @@ void ExpectError(ErrorCode code, const std::vector<std::string>& parts, const st
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), code) << error.what();
     for (const std::string& part : parts)
-      EXPECT_NE(std::string(error.what()).find(part), std::string::npos) << error.what() << "\nlacks: " << part;
+      EXPECT_NE(std::string(error.what()).find(part), std::string::npos)
+          << error.what() << "\nlacks: " << part;
   }
 }
 
@@ -141,8 +142,8 @@ TEST_F(CompiledSession, NamesWhatDiffers) {
   other.accuracy = Accuracy::kFast;
   other.disabled_passes = {"fuse-post-ops", "fold-affine"};
   ExpectError(ErrorCode::kUnsupported,
-              {file_, "the accuracy: default, here fast", "the passes: on, here on but fold-affine, fuse-post-ops",
-               "compile it again"},
+              {file_, "the accuracy: default, here fast",
+               "the passes: on, here on but fold-affine, fuse-post-ops", "compile it again"},
               [&] { Session::Load(file_, other); });
   SessionOptions shape = TwoThreads();
   shape.input_shapes = {{"x", {2, 16, 24, 24}}};
@@ -178,7 +179,8 @@ TEST_F(CompiledSession, FailsWhereTheDiskIsFull) {
   getrlimit(RLIMIT_FSIZE, &before);
   const rlimit small = {1 << 14, before.rlim_max};
   setrlimit(RLIMIT_FSIZE, &small);
-  ExpectError(ErrorCode::kInvalidArgument, {file_, "File too large"}, [&] { Session::Compile(model_, file_); });
+  ExpectError(ErrorCode::kInvalidArgument, {file_, "File too large"},
+              [&] { Session::Compile(model_, file_); });
   setrlimit(RLIMIT_FSIZE, &before);
   EXPECT_EQ(Slurp(file_), "what was there");
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder_.path()), {}), 2);

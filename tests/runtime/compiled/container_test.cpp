@@ -48,7 +48,8 @@ TEST(Container, GivesBackWhatWasWritten) {
   const Sample sample;
   EXPECT_TRUE(IsCompiledModel(Bytes(sample.file)));
   const Container container = OpenContainer(Bytes(sample.file));
-  EXPECT_EQ(std::string(reinterpret_cast<const char*>(container.tables.data()), container.tables.size()), "some tables");
+  EXPECT_EQ(std::string(reinterpret_cast<const char*>(container.tables.data()), container.tables.size()),
+            "some tables");
   ASSERT_EQ(container.payload.size(), sample.payload_bytes);
   EXPECT_EQ((container.payload.data() - Bytes(sample.file).data()) % 4096, 0);
   EXPECT_EQ(std::memcmp(container.payload.data() + 64, sample.large.data(), sample.large.size()), 0);
@@ -79,7 +80,8 @@ TEST(Container, NoticesEveryChangedByteOfHeaderAndTables) {
 
 TEST(Container, NoticesAChangedByteOfThePayload) {
   const Sample sample;
-  for (const size_t offset : {size_t{0}, size_t{64}, size_t{2'097'151}, size_t{2'097'152}, size_t{4'000'063}}) {
+  for (const size_t offset :
+       {size_t{0}, size_t{64}, size_t{2'097'151}, size_t{2'097'152}, size_t{4'000'063}}) {
     std::string file = sample.file;
     file[file.size() - sample.payload_bytes + offset] ^= 0x10;
     EXPECT_NO_THROW(OpenContainer(Bytes(file)));
@@ -89,7 +91,8 @@ TEST(Container, NoticesAChangedByteOfThePayload) {
 
 TEST(Container, NoticesEveryLength) {
   const std::string file = Sample().file;
-  for (const size_t size : {file.size() - 1, file.size() / 2, size_t{4096}, size_t{256}, size_t{255}, size_t{8}}) {
+  for (const size_t size :
+       {file.size() - 1, file.size() / 2, size_t{4096}, size_t{256}, size_t{255}, size_t{8}}) {
     ExpectRefused(file.substr(0, size), ErrorCode::kInvalidModel, "damaged");
   }
   ExpectRefused(file + "x", ErrorCode::kInvalidModel, "expected " + std::to_string(file.size()));

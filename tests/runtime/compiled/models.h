@@ -20,7 +20,8 @@ namespace sluice::test {
 inline Tensor Numbers(const Shape& shape, float first = 0.3f) {
   Tensor tensor(DataType::kFloat, shape);
   float value = first;
-  for (float& element : tensor.mutable_values<float>()) element = value = 0.37f - 0.83f * value + 0.1f * value * value;
+  for (float& element : tensor.mutable_values<float>())
+    element = value = 0.37f - 0.83f * value + 0.1f * value * value;
   return tensor;
 }
 
@@ -34,7 +35,9 @@ struct ModelMaker {
     graph.inputs.push_back(id);
     return id;
   }
-  ValueId Weights(const Shape& shape) { return builder.Constant("w", Numbers(shape, 0.1f * static_cast<float>(++count_))); }
+  ValueId Weights(const Shape& shape) {
+    return builder.Constant("w", Numbers(shape, 0.1f * static_cast<float>(++count_)));
+  }
   ValueId Conv(ValueId x, int64_t oc, int64_t ic, int64_t k, int64_t stride = 1, int64_t group = 1) {
     const int64_t pad = k / 2;
     return builder.Op("Conv", {x, Weights({oc, ic / group, k, k}), Weights({oc})},
@@ -61,14 +64,16 @@ inline std::string ConvModel(Dim n = 1) {
   const ValueId b = m.builder.Op("Add", {m.Conv(m.Leaky(m.Conv(a, 64, 32, 1)), 32, 64, 1), a});
   const ValueId c = m.builder.Op("Relu", {m.Conv(b, 32, 32, 3, 1, 32)});
   const ValueId d = m.builder.Op("Mul", {m.Conv(c, 48, 32, 3, 2), m.Weights({1, 48, 1, 1})});
-  return m.Bytes({m.builder.Op("ConvTranspose", {d, m.Weights({48, 8, 2, 2})}, {{"strides", std::vector<int64_t>{2, 2}}})});
+  return m.Bytes({m.builder.Op("ConvTranspose", {d, m.Weights({48, 8, 2, 2})},
+                               {{"strides", std::vector<int64_t>{2, 2}}})});
 }
 
 // x [8, 64] through products of matrices and a recurrent layer.
 inline std::string MatMulModel() {
   ModelMaker m;
   const ValueId x = m.Input("x", {8, 64});
-  const ValueId a = m.builder.Op("Relu", {m.builder.Op("Gemm", {x, m.Weights({96, 64}), m.Weights({96})}, {{"transB", int64_t{1}}})});
+  const ValueId a = m.builder.Op(
+      "Relu", {m.builder.Op("Gemm", {x, m.Weights({96, 64}), m.Weights({96})}, {{"transB", int64_t{1}}})});
   const ValueId b = m.builder.Op("MatMul", {a, m.Weights({96, 40})});
   const ValueId sequence = m.builder.Unsqueeze(b, {1});
   return m.Bytes({m.builder.Ops("GRU", {sequence, m.Weights({1, 3 * 24, 40}), m.Weights({1, 3 * 24, 24})}, 1,
@@ -123,7 +128,8 @@ inline std::string OutputsOf(const Session& session, int64_t open = 1) {
   std::string bytes;
   for (const auto& [name, value] : session.Run(inputs)) {
     bytes += name + ToString(value.tensor().shape());
-    bytes.append(static_cast<const char*>(value.tensor().data()), static_cast<size_t>(value.tensor().byte_size()));
+    bytes.append(static_cast<const char*>(value.tensor().data()),
+                 static_cast<size_t>(value.tensor().byte_size()));
   }
   return bytes;
 }
