@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -19,6 +20,13 @@ constexpr uint32_t kEvents =
     IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE | IN_DELETE | IN_CLOSE_WRITE | IN_ONLYDIR;
 // Changes come in crowds: what follows within this time is told in one go.
 constexpr int kGatherMs = 20;
+
+// Files carry the time of the last tick of the system's clock, up to so many milliseconds ago.
+int TickMs() {
+  timespec tick{};
+  clock_getres(CLOCK_REALTIME_COARSE, &tick);
+  return static_cast<int>(tick.tv_sec * 1000 + (tick.tv_nsec + 999'999) / 1'000'000);
+}
 
 }  // namespace
 
@@ -61,12 +69,16 @@ void FolderWatch::Watch(const std::vector<std::string>& folders) {
 }
 
 void FolderWatch::Loop() {
+  const int tick_ms = TickMs();
   for (;;) {
     pollfd waiting[] = {{events_, POLLIN, 0}, {end_, POLLIN, 0}};
     if (poll(waiting, 2, -1) < 0) continue;
     if (waiting[1].revents != 0) return;
     if (poll(&waiting[1], 1, kGatherMs) > 0) return;
-    changed_(ReadEvents());
+    const std::vector<Arrival> arrivals = ReadEvents();
+    // What is written once these are told carries a later time than theirs.
+    if (poll(&waiting[1], 1, tick_ms) > 0) return;
+    changed_(arrivals);
   }
 }
 
