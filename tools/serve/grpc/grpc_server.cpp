@@ -37,8 +37,9 @@ constexpr int kKeepaliveMs = 60'000, kKeepaliveTimeoutMs = 20'000;
 // gRPC's own memory for what it has read and nobody took yet, beside the bytes of requests.
 constexpr int64_t kQuotaBytes = int64_t{256} << 20;
 constexpr auto kTick = milliseconds(100);
-// In which no call arrives and none is under way: what clients had sent before they knew has come.
-constexpr auto kQuiet = milliseconds(100);
+// In which no call arrives and none is under way: what clients had sent before they knew has come, from busy
+// machines too.
+constexpr auto kQuiet = milliseconds(500);
 // Connections are asked to end, and clients make new ones, after this time and a tenth: gRPC has no other way
 // to end a connection that is in use without losing calls that are on their way. A drain waits for as long.
 constexpr int kConnectionAgeMs = 10'000;
