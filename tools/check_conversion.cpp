@@ -10,6 +10,7 @@
 #include "graph/infer.h"
 #include "graph/operator.h"
 #include "graph/verify.h"
+#include "runtime/value_info.h"
 #include "sluice/error.h"
 #include "tools/check_in_parts.h"
 #include "tools/compare.h"
@@ -61,7 +62,7 @@ std::vector<ComparedOutput> RunBoth(std::unique_ptr<Graph> original, const std::
   for (ValueId id : original->outputs) outputs.push_back({original->value(id).name, {}, {}});
   try {
     for (ValueId id : original->inputs) {
-      inputs.push_back(Noise(ToValueInfo(original->value(id)), kSeed + inputs.size()));
+      inputs.push_back(Noise(InfoOf(original->value(id)), kSeed + inputs.size()));
     }
     stage("running the original");
     want = RunAsWritten(std::move(original), inputs);

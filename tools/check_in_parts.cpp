@@ -7,6 +7,7 @@
 #include "graph/edit/edits.h"
 #include "graph/import.h"
 #include "graph/infer.h"
+#include "runtime/value_info.h"
 #include "sluice/error.h"
 #include "tools/model_args.h"
 #include "tools/run_nodes.h"
@@ -42,7 +43,7 @@ std::vector<Value> SmallInputs(const Graph& graph) {
   std::vector<Value> inputs;
   bool smaller = false;
   for (ValueId id : graph.inputs) {
-    ValueInfo info = ToValueInfo(graph.value(id));
+    ValueInfo info = InfoOf(graph.value(id));
     for (size_t i = 2; i < info.shape.size() && info.shape.size() == 4; ++i) {
       smaller |= info.shape[i] > kSmall;
       info.shape[i] = std::min(info.shape[i], kSmall);
@@ -64,7 +65,7 @@ std::map<std::string, Value> NoiseFor(const Graph& graph) {
   std::map<std::string, Value> inputs;
   for (ValueId id : graph.inputs) {
     const GraphValue& value = graph.value(id);
-    inputs[value.name] = Noise(ToValueInfo(value), kSeed + inputs.size());
+    inputs[value.name] = Noise(InfoOf(value), kSeed + inputs.size());
   }
   return inputs;
 }
@@ -86,17 +87,6 @@ void Join(const std::map<std::string, Value>& got, const std::map<std::string, V
 }
 
 }  // namespace
-
-ValueInfo ToValueInfo(const GraphValue& value) {
-  ValueInfo info;
-  info.name = value.name;
-  info.dtype = value.type.dtype;
-  info.has_shape = value.type.has_shape;
-  info.is_sequence = value.type.kind == ValueType::Kind::kSequence;
-  info.is_optional = value.type.kind == ValueType::Kind::kOptional;
-  for (const Dim& dim : value.type.shape) info.shape.push_back(dim.value());
-  return info;
-}
 
 std::optional<std::vector<ComparedOutput>> RunInParts(const Graph& original, const std::string& file,
                                                       const std::function<void(std::string_view)>& stage) {

@@ -29,7 +29,4 @@ struct ComparedOutput {
 std::optional<std::vector<ComparedOutput>> RunInParts(const Graph& original, const std::string& file,
                                                       const std::function<void(std::string_view)>& stage);
 
-// What noise for a value needs to know.
-ValueInfo ToValueInfo(const GraphValue& value);
-
 }  // namespace sluice::tools

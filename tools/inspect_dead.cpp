@@ -7,6 +7,7 @@
 #include "graph/edit/edits.h"
 #include "graph/import.h"
 #include "graph/infer.h"
+#include "runtime/value_info.h"
 #include "sluice/error.h"
 #include "tools/dead_units.h"
 #include "tools/files.h"
@@ -23,21 +24,7 @@ using Json = nlohmann::ordered_json;
 
 std::vector<ValueInfo> InfosOf(const Graph& graph, const std::vector<ValueId>& ids) {
   std::vector<ValueInfo> infos;
-  for (ValueId id : ids) {
-    const GraphValue& value = graph.value(id);
-    ValueInfo info;
-    info.name = value.name;
-    info.dtype = value.type.dtype;
-    info.has_shape = value.type.has_shape;
-    info.is_sequence = value.type.kind == ValueType::Kind::kSequence;
-    info.is_optional = value.type.kind == ValueType::Kind::kOptional;
-    info.is_map = value.type.kind == ValueType::Kind::kMap;
-    for (const Dim& dim : value.type.shape) {
-      info.shape.push_back(dim.value());
-      info.dim_names.push_back(dim.symbol());
-    }
-    infos.push_back(std::move(info));
-  }
+  for (ValueId id : ids) infos.push_back(InfoOf(graph.value(id)));
   return infos;
 }
 
