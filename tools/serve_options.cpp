@@ -134,6 +134,13 @@ void AddLimitOptions(CLI::App& verb, ServeOptions& options) {
                   "Seconds that a connection is kept without requests (120)")
       ->check(CLI::Range(0.1, 86400.0))
       ->group(group);
+  verb.add_option(
+          "--grpc-connection-age", options.grpc_connection_age,
+          "Seconds, and a tenth more or less, after which clients of gRPC are asked to connect anew, so "
+          "that they find servers that have come; calls above 256 KiB may fail then and have to be retried; "
+          "0: never (0)")
+      ->check(CLI::Range(0.0, 86400.0 * 7))
+      ->group(group);
   verb.add_option("--max-queue", options.core.scheduler.max_queue,
                   "Requests of all models that may wait; one more is refused (4096)")
       ->check(CLI::Range(1, 1'000'000))
@@ -148,7 +155,9 @@ void AddLifeOptions(CLI::App& verb, ServeOptions& options) {
       ->check(CLI::Range(0.0, 86400.0))
       ->group(group);
   verb.add_option("--drain-timeout", options.drain_timeout,
-                  "Seconds that requests in flight then have to end (30)")
+                  "Seconds that requests in flight then have to end; where it is twice "
+                  "--grpc-connection-age, connections "
+                  "of gRPC too (30)")
       ->check(CLI::Range(0.0, 86400.0))
       ->group(group);
   verb.add_option("--log-format", options.log_format, "text or json, to standard error (text)")
@@ -195,6 +204,9 @@ void ServeOptions::Settle() {
   limits.header_timeout_ms = Milliseconds(header_timeout);
   limits.body_timeout_ms = Milliseconds(body_timeout);
   limits.idle_timeout_ms = Milliseconds(idle_timeout);
+  if (grpc_connection_age > 0 && grpc_connection_age < 1)
+    Fail(fmt::format("--grpc-connection-age is {}, expected 0 or at least 1", grpc_connection_age));
+  limits.grpc_connection_age_ms = Milliseconds(grpc_connection_age);
   const serve::TlsOptions& tls = front.tls;
   if (tls.certificate.empty() != tls.key.empty()) Fail("--tls-cert and --tls-key go together");
   if (!tls.client_ca.empty() && tls.certificate.empty())

@@ -24,9 +24,10 @@ class Client {
   virtual void Call() = 0;
 };
 
-// Over a connection of its own. The bytes of the request are made once.
+// The bytes of the request are made once. `connection`: clients with the same number share one.
 std::unique_ptr<Client> NewGrpcClient(const std::string& address, const std::string& model,
-                                      const std::vector<BenchInput>& inputs);
+                                      const std::vector<BenchInput>& inputs, int connection);
+// Over a connection of its own.
 std::unique_ptr<Client> NewHttpClient(const std::string& address, const std::string& model,
                                       const std::vector<BenchInput>& inputs);
 // The session itself, in this process.

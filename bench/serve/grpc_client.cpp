@@ -10,17 +10,19 @@
 namespace sluice::bench {
 namespace {
 
-std::shared_ptr<grpc::Channel> Connect(const std::string& address) {
+// Channels to one address share a connection where their arguments are the same.
+std::shared_ptr<grpc::Channel> Connect(const std::string& address, int connection) {
   grpc::ChannelArguments arguments;
-  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  arguments.SetInt("sluice.connection", connection);
   arguments.SetMaxReceiveMessageSize(-1);
   return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
 }
 
 class GrpcClient : public Client {
  public:
-  GrpcClient(const std::string& address, const std::string& model, const std::vector<BenchInput>& inputs)
-      : stub_(Connect(address)) {
+  GrpcClient(const std::string& address, const std::string& model, const std::vector<BenchInput>& inputs,
+             int connection)
+      : stub_(Connect(address, connection)) {
     inference::ModelInferRequest request;
     request.set_model_name(model);
     for (const BenchInput& from : inputs) {
@@ -63,8 +65,8 @@ class GrpcClient : public Client {
 }  // namespace
 
 std::unique_ptr<Client> NewGrpcClient(const std::string& address, const std::string& model,
-                                      const std::vector<BenchInput>& inputs) {
-  return std::make_unique<GrpcClient>(address, model, inputs);
+                                      const std::vector<BenchInput>& inputs, int connection) {
+  return std::make_unique<GrpcClient>(address, model, inputs, connection);
 }
 
 }  // namespace sluice::bench

@@ -10,6 +10,8 @@
 #include <chrono>
 #include <fstream>
 #include <iostream>
+#include <map>
+#include <mutex>
 #include <nlohmann/json.hpp>
 #include <random>
 #include <thread>
@@ -25,13 +27,26 @@ using Clock = std::chrono::steady_clock;
 struct Options {
   std::string grpc, http, session, model, json;
   std::vector<std::string> inputs;
-  int clients = 1;
-  double seconds = 3, warm_up = 0.5;
+  int clients = 1, connections = 0;
+  double seconds = 3, warm_up = 0.5, pause_ms = 0;
   bool loopback = false, keep_going = false;
 };
 
+// NAME@FILE: its bytes, as one element.
+BenchInput ReadInput(const std::string& name, const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  const std::string bytes{std::istreambuf_iterator<char>(file), {}};
+  if (bytes.empty()) throw std::runtime_error(path + ": cannot be read");
+  const auto size = static_cast<uint32_t>(bytes.size());
+  std::string element(sizeof size, '\0');
+  std::memcpy(element.data(), &size, sizeof size);
+  return {name, "BYTES", {1}, element + bytes};
+}
+
 // NAME:DATATYPE:1x3x224x224, with numbers from 0 to 1 in it.
 BenchInput ParseInput(const std::string& text) {
+  if (const size_t at = text.find('@'); at != text.npos)
+    return ReadInput(text.substr(0, at), text.substr(at + 1));
   const size_t shape_at = text.rfind(':'), type_at = text.rfind(':', shape_at - 1);
   if (shape_at == text.npos || type_at == text.npos)
     throw std::runtime_error(text + ": expected NAME:DATATYPE:SIZES");
@@ -54,8 +69,9 @@ BenchInput ParseInput(const std::string& text) {
 }
 
 std::unique_ptr<Client> NewClient(const std::string& kind, const Options& options,
-                                  const std::vector<BenchInput>& inputs) {
-  if (kind == "grpc") return NewGrpcClient(options.grpc, options.model, inputs);
+                                  const std::vector<BenchInput>& inputs, int number) {
+  if (kind == "grpc")
+    return NewGrpcClient(options.grpc, options.model, inputs, number % std::max(1, options.connections));
   if (kind == "loopback") return NewLoopbackClient(inputs);
   if (kind == "http") return NewHttpClient(options.http, options.model, inputs);
   return NewSessionClient(options.session, inputs);
@@ -85,7 +101,7 @@ double Time(Client& client) {
   return std::chrono::duration<double, std::micro>(Clock::now() - start).count();
 }
 
-// Each client asks again as soon as it has its answer.
+// Each client asks again as soon as it has its answer, or after a pause.
 nlohmann::json MeasureLoad(const std::string& kind, const Options& options,
                            const std::vector<BenchInput>& inputs) {
   std::vector<std::vector<double>> latencies(static_cast<size_t>(options.clients));
@@ -93,24 +109,27 @@ nlohmann::json MeasureLoad(const std::string& kind, const Options& options,
   std::atomic<int64_t> errors{0};
   std::atomic<int> connected{0};
   std::vector<std::thread> threads;
-  std::string failure;
+  std::map<std::string, int64_t> failures;
   std::mutex mutex;
-  for (auto& own : latencies)
-    threads.emplace_back([&] {
+  for (int number = 0; number < options.clients; ++number)
+    threads.emplace_back([&, number] {
+      auto& own = latencies[static_cast<size_t>(number)];
       std::unique_ptr<Client> client;
       while (!over) {
         try {
           if (!client) {
-            client = NewClient(kind, options, inputs);
+            client = NewClient(kind, options, inputs, number);
             ++connected;
           }
           const double time = Time(*client);
           if (measuring) own.push_back(time);
+          if (options.pause_ms > 0)
+            std::this_thread::sleep_for(std::chrono::duration<double, std::milli>(options.pause_ms));
         } catch (const std::exception& error) {
           client.reset();
           ++errors;
           const std::lock_guard lock(mutex);
-          failure = error.what();
+          ++failures[error.what()];
           if (!options.keep_going) return;
           std::this_thread::sleep_for(std::chrono::milliseconds(1));
         }
@@ -128,17 +147,19 @@ nlohmann::json MeasureLoad(const std::string& kind, const Options& options,
   const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
   over = true;
   for (std::thread& thread : threads) thread.join();
-  if (errors > 0 && !options.keep_going) throw std::runtime_error(failure);
+  if (errors > 0 && !options.keep_going) throw std::runtime_error(failures.begin()->first);
   std::vector<double> all;
   for (const auto& own : latencies) all.insert(all.end(), own.begin(), own.end());
-  return Summary(all, seconds, errors);
+  nlohmann::json result = Summary(all, seconds, errors);
+  result["failures"] = failures;
+  return result;
 }
 
 // One client that asks each in turn.
 nlohmann::json MeasureInTurn(const std::vector<std::string>& kinds, const Options& options,
                              const std::vector<BenchInput>& inputs) {
   std::vector<std::unique_ptr<Client>> clients;
-  for (const std::string& kind : kinds) clients.push_back(NewClient(kind, options, inputs));
+  for (const std::string& kind : kinds) clients.push_back(NewClient(kind, options, inputs, 0));
   std::vector<std::vector<double>> latencies(kinds.size());
   const auto start = Clock::now();
   const auto after = [&](double seconds) {
@@ -164,9 +185,15 @@ int Main(int argc, char** argv) {
   app.add_option("--session", options.session, "The model file, run in this process");
   app.add_flag("--loopback", options.loopback, "The bytes alone, to a thread of this process and back");
   app.add_option("--model", options.model, "The model's name at the server");
-  app.add_option("--input", options.inputs, "NAME:DATATYPE:SIZES, as x:FP32:1x3x224x224; repeatable")
+  app.add_option("--input", options.inputs,
+                 "NAME:DATATYPE:SIZES, as x:FP32:1x3x224x224, or NAME@PICTURE; repeatable")
       ->required();
   app.add_option("--clients", options.clients, "Clients that ask at once (1)")->check(CLI::Range(1, 4096));
+  app.add_option("--connections", options.connections,
+                 "Connections that clients of gRPC share (0: each has one of its own)")
+      ->check(CLI::Range(0, 4096));
+  app.add_option("--pause", options.pause_ms, "Milliseconds from an answer to the client's next request (0)")
+      ->check(CLI::Range(0.0, 1e6));
   app.add_option("--seconds", options.seconds, "Measures for this long (3)")->check(CLI::Range(0.01, 1e6));
   app.add_option("--warm-up", options.warm_up, "Seconds before it measures (0.5)")
       ->check(CLI::Range(0.0, 1e6));
@@ -183,17 +210,22 @@ int Main(int argc, char** argv) {
   if (kinds.empty()) throw std::runtime_error("expected --grpc, --http, --session or --loopback");
   if (kinds.size() > 1 && options.clients > 1)
     throw std::runtime_error("--clients: expected one of --grpc, --http, --session and --loopback");
+  if (options.connections == 0) options.connections = options.clients;
   nlohmann::json result;
   if (kinds.size() == 1)
     result[kinds[0]] = MeasureLoad(kinds[0], options, inputs);
   else
     result = MeasureInTurn(kinds, options, inputs);
-  for (const auto& [kind, figures] : result.items())
+  for (const auto& [kind, figures] : result.items()) {
     fmt::print(
         "{:8} {:9.1f} requests/s, p50 {:.0f} us, p90 {:.0f} us, p99 {:.0f} us, {} requests, {} errors\n",
         kind, figures["per_s"].get<double>(), figures["p50_us"].get<double>(),
         figures["p90_us"].get<double>(), figures["p99_us"].get<double>(), figures["requests"].get<int64_t>(),
         figures["errors"].get<int64_t>());
+    if (figures.contains("failures"))
+      for (const auto& [text, count] : figures["failures"].items())
+        fmt::print("  {} times: {}\n", count.get<int64_t>(), text);
+  }
   if (!options.json.empty() && !(std::ofstream(options.json) << result.dump(2) << '\n'))
     throw std::runtime_error(options.json + ": cannot be written");
   return 0;

@@ -29,6 +29,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+DATA = ROOT / "tools/data"
 SIZE = (3, 224, 224)
 
 
@@ -159,6 +160,11 @@ def inputs_of(server, model):
     return [part for text in texts for part in ("--input", text)], inputs[0]["name"], inputs[0]["shape"]
 
 
+def soaked(server):
+    return {"pool": inputs_of(server, "pool")[0],
+            "shapes": ["--input", f"{inputs_of(server, 'shapes')[1]}@{DATA / 'shapes.png'}"]}
+
+
 def measure_overhead(bench, server, model, path):
     inputs, _, _ = inputs_of(server, model)
     figures = bench.call(bench.load, "--session", path, "--loopback", "--http", server.http, "--grpc", server.grpc, "--model", model, *inputs,
@@ -203,13 +209,17 @@ def measure_throughput(bench, server, model, path, clients, rounds=3):
     return {"best_batch": best, "bare_per_s": batches, "share": result, "shares": ratios}
 
 
-def soak(bench, server, model, minutes, clients=8):
-    """Both protocols at once; the slope of the server's memory after the first fifth."""
-    inputs, _, _ = inputs_of(server, model)
+def soak(bench, server, models, minutes, pause, clients=8):
+    """Both protocols and all models at once; the slope of the server's memory after the first fifth. `models`: what
+    serve_load takes for the inputs of each."""
     seconds = minutes * 60
-    loads = [subprocess.Popen([bench.load, f"--{protocol}", getattr(server, protocol), "--model", model, *inputs, "--clients",
-                               str(clients), "--seconds", str(seconds), "--json", str(bench.work / f"soak_{protocol}.json")],
-                              stdout=subprocess.DEVNULL) for protocol in ("http", "grpc")]
+    loads, files = [], []
+    for protocol in ("http", "grpc"):
+        for model, inputs in models.items():
+            files.append(bench.work / f"soak_{protocol}_{model}.json")
+            loads.append(subprocess.Popen([bench.load, f"--{protocol}", getattr(server, protocol), "--model", model, *inputs,
+                                           "--clients", str(clients), "--pause", str(pause), "--seconds", str(seconds), "--json",
+                                           str(files[-1])], stdout=subprocess.DEVNULL))
     start, points, begin = time.monotonic(), [], server.rss()
     while time.monotonic() - start < seconds and all(load.poll() is None for load in loads):
         points.append((time.monotonic() - start, server.rss()))
@@ -220,15 +230,17 @@ def soak(bench, server, model, minutes, clients=8):
     kept = np.array([point for point in points if point[0] > seconds / 5])
     slope = float(np.polyfit(kept[:, 0] / 60, kept[:, 1] / 2**20, 1)[0])
     growth = float(np.median(kept[-len(kept) // 4:, 1]) - np.median(kept[:len(kept) // 4, 1])) / 2**20
-    requests = sum(next(iter(json.loads((bench.work / f"soak_{p}.json").read_text()).values()))["requests"] for p in ("http", "grpc"))
-    print(f"soak: {minutes:g} minutes, {requests} requests, memory {begin / 2**20:.1f} MiB at the begin, "
-          f"{kept[0, 1] / 2**20:.1f} after a fifth, {points[-1][1] / 2**20:.1f} at the end, slope {slope:+.3f} MiB a minute, "
+    requests = sum(next(iter(json.loads(file.read_text()).values()))["requests"] for file in files)
+    print(f"soak: {minutes:g} minutes, {requests} requests, none failed, memory {begin / 2**20:.1f} MiB at the begin, "
+          f"{kept[0, 1] / 2**20:.1f} after a fifth, {points[len(points) // 2][1] / 2**20:.1f} in the middle, "
+          f"{points[-1][1] / 2**20:.1f} at the end, slope {slope:+.3f} MiB a minute, "
           f"last quarter {growth:+.2f} MiB over the first", flush=True)
     # Allocators settle within some tens of MiB, the later the busier the machine. In the short form's 6 seconds that is less
     # than one of 200 requests would leave behind that leaked its tensor.
     if growth > max(32, 0.05 * kept[0, 1] / 2**20):
         raise SystemExit("soak: memory grows")
     return {"minutes": minutes, "requests": requests, "begin_mib": begin / 2**20, "settled_mib": kept[0, 1] / 2**20,
+            "middle_mib": points[len(points) // 2][1] / 2**20,
             "end_mib": points[-1][1] / 2**20, "slope_mib_per_minute": slope, "growth_mib": growth}
 
 
@@ -241,6 +253,7 @@ def main():
     parser.add_argument("--clients", default="1,8,32,128", help="(1,8,32,128)")
     parser.add_argument("--wrk", help="for HTTP clients (wrk, where it is installed; none: serve_load)")
     parser.add_argument("--soak", type=float, metavar="MINUTES", help="only this: load for so long, and the server's memory")
+    parser.add_argument("--pause", type=float, default=0, help="ms that each client waits between two requests of a soak (0)")
     parser.add_argument("--short", action="store_true")
     parser.add_argument("--json", type=pathlib.Path, help="file for the figures")
     arguments = parser.parse_args()
@@ -260,6 +273,9 @@ def main():
         (folder / "pool.json").write_text('{"max_batch_size": 8}')
         write_convnet(folder / "convnet.onnx")
         (folder / "convnet.json").write_text('{"max_batch_size": 16}')
+        # A detector of pictures, for the soak.
+        shutil.copy(DATA / "shapes.onnx", folder)
+        (folder / "shapes.json").write_text('{"max_batch_size": 4, "pictures": {"letterbox": true, "scale": "1/255"}, "detect": true}')
         models = ["pool", "convnet"]
         if arguments.model:
             shutil.copy(arguments.model, folder / "model.onnx")
@@ -267,14 +283,14 @@ def main():
         bench = Bench(arguments, work)
         server = stack.enter_context(Server(arguments.sluice, str(folder)))
         if arguments.soak:
-            figures["soak"] = soak(bench, server, "pool", arguments.soak)
+            figures["soak"] = soak(bench, server, soaked(server), arguments.soak, arguments.pause)
         else:
             figures["overhead"] = {model: measure_overhead(bench, server, model, folder / f"{model}.onnx") for model in models}
             figures["clients"] = {model: measure_clients(bench, server, model, counts) for model in models}
             if any(row["errors"] for rows in figures["clients"].values() for row in rows):
                 raise SystemExit("requests failed")
             if arguments.short:
-                figures["soak"] = soak(bench, server, "pool", 0.1)
+                figures["soak"] = soak(bench, server, {"pool": inputs_of(server, "pool")[0]}, 0.1, 0)
             else:
                 figures["throughput"] = measure_throughput(bench, server, "convnet", folder / "convnet.onnx", 32)
     if arguments.json:

@@ -455,6 +455,7 @@ class Refusals(ServeTest):
         self.assertIn("no models in", self.refused("--no-watch", models=tempfile.gettempdir() + "/" + self.empty()))
         self.assertIn("--tls-key", self.refused("--tls-cert", "x.pem"))
         self.assertIn("--max-request-size", self.refused("--max-request-size", "lots"))
+        self.assertIn("--grpc-connection-age", self.refused("--grpc-connection-age", "0.5"))
         self.assertIn("two ports", self.refused("--http-port", "7", "--grpc-port", "7"))
         self.assertIn("nothing", self.refused("--model-control", "explicit", "--load-model", "nothing"))
         self.assertIn("keys", self.refused("--http-port", "0", "--grpc-port", "0", "--api-keys", self.folder + "/keys"))

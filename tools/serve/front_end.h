@@ -23,6 +23,8 @@ struct Limits {
   int64_t header_timeout_ms = 10'000;             // for a request's head
   int64_t body_timeout_ms = 60'000;               // for a body without progress of at least 1 KiB/s
   int64_t idle_timeout_ms = 120'000;              // of a kept connection
+  // After which, and a tenth more or less, a gRPC connection is asked to end; 0: never.
+  int64_t grpc_connection_age_ms = 0;
 };
 
 struct FrontEndOptions {

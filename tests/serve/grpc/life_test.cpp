@@ -1,35 +1,11 @@
-// Deadlines, clients that go, the end of the server, TLS.
+// Deadlines, clients that go, connections, TLS.
 #include "sluice/error.h"
-#include "tests/serve/grpc/fixture.h"
+#include "tests/serve/grpc/held_calls.h"
 
 namespace sluice::serve {
 namespace {
 
-class GrpcLifeTest : public GrpcTest {
- protected:
-  // The service keeps requests until Release.
-  void Hold() {
-    service_.on_infer = [this](InferRequest request, auto done) {
-      const std::lock_guard lock(mutex_);
-      held_.emplace_back(std::make_shared<InferRequest>(std::move(request)), done);
-    };
-  }
-  void Release() {
-    decltype(held_) held;
-    {
-      const std::lock_guard lock(mutex_);
-      held.swap(held_);
-    }
-    for (auto& [request, done] : held) done(FakeService::Echo(*request));
-  }
-  std::shared_ptr<InferRequest> Held(size_t i) {
-    const std::lock_guard lock(mutex_);
-    return i < held_.size() ? held_[i].first : nullptr;
-  }
-
-  std::mutex mutex_;
-  std::vector<std::pair<std::shared_ptr<InferRequest>, std::function<void(Service::Answer)>>> held_;
-};
+class GrpcLifeTest : public HeldCallsTest {};
 
 TEST_F(GrpcLifeTest, TheDeadlineReachesTheService) {
   std::optional<Clock::time_point> deadline;
@@ -88,83 +64,20 @@ TEST_F(GrpcLifeTest, AClientThatGoesCancels) {
   EXPECT_EQ(request->inputs.at(0).tensor.values<float>()[1], 2);
 }
 
-TEST_F(GrpcLifeTest, DrainEndsWhatIsInFlight) {
-  Hold();
-  Start();
-  grpc::Status status;
-  std::thread client([&] { status = Infer(Request()).first; });
-  ASSERT_TRUE(Eventually([&] { return Held(0) != nullptr; }));
-  std::atomic<bool> drained{false};
-  bool in_time = false;
-  std::thread drain([&] {
-    in_time = server_->Drain(Clock::now() + std::chrono::seconds(20));
-    drained = true;
-  });
-  // No new connections, while the old one serves.
-  inference::ServerLiveResponse live;
-  EXPECT_TRUE(Eventually([&] {
-    const auto other = inference::GRPCInferenceService::NewStub(NewChannel());
-    grpc::ClientContext context;
-    return other->ServerLive(&context, {}, &live).error_code() == grpc::StatusCode::UNAVAILABLE;
-  }));
-  EXPECT_FALSE(drained);
-  grpc::ClientContext again;
-  EXPECT_TRUE(stub().ServerLive(&again, {}, &live).ok());
-  EXPECT_TRUE(live.live());
-  Release();
-  client.join();
-  drain.join();
-  EXPECT_TRUE(status.ok()) << status.error_message();
-  EXPECT_TRUE(in_time);
-  grpc::ClientContext after;
-  EXPECT_EQ(stub().ServerLive(&after, {}, &live).error_code(), grpc::StatusCode::UNAVAILABLE);
-}
-
-TEST_F(GrpcLifeTest, DrainSaysWhatDidNotEndInTime) {
-  Hold();
-  Start();
-  std::thread client([&] { EXPECT_FALSE(Infer(Request()).first.ok()); });
-  ASSERT_TRUE(Eventually([&] { return Held(0) != nullptr; }));
-  std::thread release([&] {
-    EXPECT_TRUE(Eventually([&] { return Held(0)->cancelled->load(); }));
-    Release();
-  });
-  EXPECT_FALSE(server_->Drain(Clock::now() + milliseconds(300)));
-  client.join();
-  release.join();
-}
-
-TEST_F(GrpcLifeTest, DrainOfAnIdleServerIsQuick) {
-  Start();
-  EXPECT_TRUE(Infer(Request()).first.ok());
-  const auto start = Clock::now();
-  EXPECT_TRUE(server_->Drain(start + std::chrono::seconds(30)));
-  EXPECT_LT(Clock::now() - start, std::chrono::seconds(3));
-}
-
-TEST_F(GrpcLifeTest, NoCallIsLostWhenClientsStopDuringDrain) {
-  Start();
-  std::atomic<bool> stop{false};
-  std::atomic<int> connected{0}, sent{0}, failed{0};
-  std::vector<std::thread> clients;
-  for (int i = 0; i < 4; ++i)
-    clients.emplace_back([&] {
-      const auto own = inference::GRPCInferenceService::NewStub(NewChannel());
-      for (int call = 0; !stop; ++call) {
-        grpc::ClientContext context;
-        inference::ModelInferResponse response;
-        failed += !own->ModelInfer(&context, Request(), &response).ok();
-        connected += call == 0;
-        ++sent;
-      }
-    });
-  ASSERT_TRUE(Eventually([&] { return connected == 4 && sent > 100; }));
-  std::thread drain([&] { EXPECT_TRUE(server_->Drain(Clock::now() + std::chrono::seconds(20))); });
-  std::this_thread::sleep_for(milliseconds(300));
-  stop = true;
-  for (std::thread& client : clients) client.join();
-  drain.join();
-  EXPECT_EQ(failed, 0) << "of " << sent;
+TEST_F(GrpcLifeTest, ConnectionsAreRenewedAtTheirAge) {
+  FrontEndOptions options;
+  options.limits.grpc_connection_age_ms = 300;
+  Start(options);
+  const auto ends_within = [&](std::chrono::seconds time) {
+    EXPECT_TRUE(Infer(Request()).first.ok());
+    EXPECT_EQ(channel_->GetState(false), GRPC_CHANNEL_READY);
+    return channel_->WaitForStateChange(GRPC_CHANNEL_READY, std::chrono::system_clock::now() + time);
+  };
+  EXPECT_TRUE(ends_within(std::chrono::seconds(20)));
+  EXPECT_TRUE(ends_within(std::chrono::seconds(20)));
+  options.limits.grpc_connection_age_ms = 0;
+  Start(options);
+  EXPECT_FALSE(ends_within(std::chrono::seconds(1)));
 }
 
 // Descriptors of connections that ended are used again at once; none may be closed under the next connection.

@@ -114,25 +114,33 @@ void Acceptor::Stop() {
 }
 
 void Acceptor::Run() {
-  epoll_event events[kEvents];
-  while (!ending_) {
-    const int count = epoll_wait(epoll_, events, kEvents, -1);
-    bool accept = false;
-    for (int i = 0; i < count; ++i) {
-      const int descriptor = events[i].data.fd;
-      if (descriptor == listener_) {
-        accept = true;
-      } else if (descriptor != wake_ && watched_.erase(descriptor) == 1) {
-        // Closing it would not end the watch while gRPC's descriptor is open, and the number is soon
-        // another's.
-        epoll_ctl(epoll_, EPOLL_CTL_DEL, descriptor, nullptr);
-        close(descriptor);
-        --connections_;
-      }
-    }
+  while (!ending_)
     // After the ends, which make room.
-    if (accept && !ending_) AcceptAll();
+    if (Look(-1) && !ending_) AcceptAll();
+}
+
+bool Acceptor::Look(int timeout_ms) {
+  epoll_event events[kEvents];
+  const int count = epoll_wait(epoll_, events, kEvents, timeout_ms);
+  bool accept = false;
+  for (int i = 0; i < count; ++i) {
+    const int descriptor = events[i].data.fd;
+    if (descriptor == listener_) {
+      accept = true;
+    } else if (descriptor != wake_ && watched_.erase(descriptor) == 1) {
+      // Closing it would not end the watch while gRPC's descriptor is open, and the number is soon
+      // another's.
+      epoll_ctl(epoll_, EPOLL_CTL_DEL, descriptor, nullptr);
+      close(descriptor);
+      --connections_;
+    }
   }
+  return accept;
+}
+
+int Acceptor::Connections() {
+  Look(0);
+  return connections_;
 }
 
 void Acceptor::AcceptAll() {

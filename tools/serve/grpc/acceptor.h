@@ -26,7 +26,6 @@ class Acceptor {
   Acceptor& operator=(const Acceptor&) = delete;
 
   uint16_t port() const { return port_; }
-  int connections() const { return connections_.load(std::memory_order_relaxed); }
   RefusedConnections& refused() { return refused_; }
   // Accepts from here on; the server behind `sink` runs until Stop.
   void Start(Sink sink);
@@ -34,9 +33,13 @@ class Acceptor {
   void End();
   // No more connections; those that are open stay. Returns when none can come any more.
   void Stop();
+  // Those that are open. After Stop alone.
+  int Connections();
 
  private:
   void Run();
+  // Takes note of connections that have closed. Whether there are new ones to accept.
+  bool Look(int timeout_ms);
   void AcceptAll();
   void Watch(int connection);
 
@@ -46,7 +49,7 @@ class Acceptor {
   int listener_ = -1, epoll_ = -1, wake_ = -1;
   // A second descriptor of each connection, which tells when it closes.
   std::unordered_set<int> watched_;
-  std::atomic<int> connections_{0};
+  int connections_ = 0;
   RefusedConnections refused_{"grpc"};
   std::atomic<bool> ending_{false};
   std::thread thread_;

@@ -47,16 +47,17 @@ class PlainCall : public grpc::ServerGenericBidiReactor {
   void Answer() {
     try {
       response_ = method_.answer(request_, front_.limits.max_request_bytes, front_.service);
-      StartWriteAndFinish(&response_, {}, grpc::Status::OK);
     } catch (const ServeError& error) {
-      Refuse(error);
+      return Refuse(error);
     } catch (const std::exception&) {
-      Refuse(ServeError(Reason::kInternal, "internal error"));
+      return Refuse(ServeError(Reason::kInternal, "internal error"));
     }
+    front_.hold.Pass(DeadlineOf(*context_),
+                     [this] { StartWriteAndFinish(&response_, {}, grpc::Status::OK); });
   }
   void Refuse(const ServeError& error) {
     LogRefusal(*context_, method_.name, FactsOf(*context_, std::move(client_)), "", "", error, received_);
-    Finish(StatusOf(error, *context_));
+    front_.hold.Pass(DeadlineOf(*context_), [this, status = StatusOf(error, *context_)] { Finish(status); });
   }
 
   Front& front_;
@@ -106,11 +107,15 @@ CallFacts FactsOf(const grpc::CallbackServerContext& context, std::string client
   facts.client = std::move(client);
   facts.request_id = RequestIdOf(Metadata(context, "x-request-id"));
   facts.traceparent = TraceParent(Metadata(context, "traceparent"));
-  const auto deadline = context.deadline();
-  // No deadline is one in the infinite future.
-  if (const auto now = std::chrono::system_clock::now(); deadline < now + std::chrono::hours(24 * 365))
-    facts.deadline = Clock::now() + std::chrono::duration_cast<Clock::duration>(deadline - now);
+  facts.deadline = DeadlineOf(context);
   return facts;
+}
+
+std::optional<Clock::time_point> DeadlineOf(const grpc::CallbackServerContext& context) {
+  const auto deadline = context.deadline(), now = std::chrono::system_clock::now();
+  // No deadline is one in the infinite future.
+  if (deadline >= now + std::chrono::hours(24 * 365)) return {};
+  return Clock::now() + std::chrono::duration_cast<Clock::duration>(deadline - now);
 }
 
 void LogRefusal(const grpc::CallbackServerContext& context, std::string_view method, const CallFacts& facts,

@@ -6,12 +6,14 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <unordered_map>
 
 #include "tools/serve/access.h"
 #include "tools/serve/front_end.h"
 #include "tools/serve/grpc/budget.h"
+#include "tools/serve/grpc/hold.h"
 #include "tools/serve/grpc/workers.h"
 #include "tools/serve/service.h"
 
@@ -44,6 +46,7 @@ struct Front {
   const std::shared_ptr<Budget> budget;
   std::atomic<int64_t> calls{0};    // under way
   std::atomic<int64_t> arrived{0};  // ever
+  Hold hold;                        // of the answers of calls with one
   Waiting waiting;
   Workers workers;
 };
@@ -68,6 +71,7 @@ struct CallFacts {
   std::optional<Clock::time_point> deadline;
 };
 CallFacts FactsOf(const grpc::CallbackServerContext& context, std::string client);
+std::optional<Clock::time_point> DeadlineOf(const grpc::CallbackServerContext& context);
 // A line of the log for a request that the service has not seen. `method` and `facts` say of which call.
 void LogRefusal(const grpc::CallbackServerContext& context, std::string_view method, const CallFacts& facts,
                 std::string_view model, std::string_view id, const ServeError& error,

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <google/protobuf/stubs/logging.h>
+#include <grpc/grpc.h>
 #include <grpc/support/log.h>
 #include <grpcpp/ext/health_check_service_server_builder_option.h>
 #include <grpcpp/health_check_service_interface.h>
@@ -37,12 +38,11 @@ constexpr int kKeepaliveMs = 60'000, kKeepaliveTimeoutMs = 20'000;
 // gRPC's own memory for what it has read and nobody took yet, beside the bytes of requests.
 constexpr int64_t kQuotaBytes = int64_t{256} << 20;
 constexpr auto kTick = milliseconds(100);
-// In which no call arrives and none is under way: what clients had sent before they knew has come, from busy
-// machines too.
+// In which no call arrives: what clients had sent has come, from busy machines too.
 constexpr auto kQuiet = milliseconds(500);
-// Connections are asked to end, and clients make new ones, after this time and a tenth: gRPC has no other way
-// to end a connection that is in use without losing calls that are on their way. A drain waits for as long.
-constexpr int kConnectionAgeMs = 10'000;
+// For which answers are kept back at most, so that no call arrives.
+constexpr auto kHold = milliseconds(2000);
+constexpr auto kLook = milliseconds(5);
 
 int AsInt(int64_t value) { return static_cast<int>(std::clamp<int64_t>(value, 0, INT_MAX)); }
 
@@ -91,21 +91,18 @@ class GrpcServer : public FrontEnd {
 
   uint16_t port() const override { return acceptor_.port(); }
 
-  // gRPC's Shutdown refuses calls that are on their way to it, so that it comes once they have stopped, or
-  // all connections have ended because of their age. Clients that never pause are cut off only where `until`
-  // leaves less time than that.
+  // gRPC's Shutdown refuses calls that are on their way to it, and gRPC has but one other way to end a
+  // connection: its age. So Shutdown comes when all connections have ended of age, where they do and there is
+  // time, or when no calls arrive any more; answers are kept back then, so that clients wait instead of
+  // asking again.
   bool Drain(Clock::time_point until) override {
     acceptor_.End();
     const auto start = Clock::now();
-    const auto wait_until = until - (until - start) / 4;
-    auto quiet_since = start;
-    for (int64_t arrived = front_.arrived; acceptor_.connections() > 0 && Clock::now() < wait_until;
-         std::this_thread::sleep_for(milliseconds(5))) {
-      const int64_t now_arrived = front_.arrived;
-      if (front_.calls > 0 || now_arrived != arrived) quiet_since = Clock::now();
-      arrived = now_arrived;
-      if (Clock::now() - quiet_since >= kQuiet) break;
-    }
+    const milliseconds age(front_.limits.grpc_connection_age_ms);
+    if (age.count() > 0 && start + 2 * age <= until)
+      WaitForQuiet(start + age + age / 10 + kQuiet, [this] { return front_.calls == 0; });
+    front_.hold.Begin();
+    WaitForQuiet(std::min(Clock::now() + kHold, until), [] { return true; });
     Shutdown(until);
     return Clock::now() < until;
   }
@@ -123,7 +120,8 @@ class GrpcServer : public FrontEnd {
     builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, AsInt(limits.max_header_bytes));
     builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, AsInt(limits.header_timeout_ms));
     builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS, AsInt(limits.idle_timeout_ms));
-    builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS, kConnectionAgeMs);
+    if (limits.grpc_connection_age_ms > 0)
+      builder.AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS, AsInt(limits.grpc_connection_age_ms));
     builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);
     builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveTimeoutMs);
     builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
@@ -131,11 +129,35 @@ class GrpcServer : public FrontEnd {
     builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PING_STRIKES, kPingStrikes);
   }
 
+  // Until no call has arrived for kQuiet while `idle` said so, no connection is open, or an answer that is
+  // kept back can wait no longer.
+  template <typename Function>
+  void WaitForQuiet(Clock::time_point until, Function idle) {
+    auto quiet_since = Clock::now();
+    for (int64_t arrived = front_.arrived; acceptor_.Connections() > 0; std::this_thread::sleep_for(kLook)) {
+      const auto now = Clock::now();
+      const int64_t now_arrived = front_.arrived;
+      if (!idle() || now_arrived != arrived) quiet_since = now;
+      arrived = now_arrived;
+      if (now - quiet_since >= kQuiet || now >= until || front_.hold.Due(now)) break;
+    }
+  }
+
   void Shutdown(Clock::time_point until) {
     const std::lock_guard lock(shutdown_);
     if (std::exchange(shut_down_, true)) return;
+    // Asks all connections to end and refuses new calls; what is kept back follows, so that clients know
+    // before they ask again.
+    grpc_completion_queue* const over = grpc_completion_queue_create_for_next(nullptr);
+    grpc_server_shutdown_and_notify(server_->c_server(), over, nullptr);
+    front_.hold.End();
     server_->Shutdown(std::chrono::system_clock::now() +
                       std::chrono::duration_cast<std::chrono::system_clock::duration>(until - Clock::now()));
+    grpc_completion_queue_shutdown(over);
+    while (grpc_completion_queue_next(over, gpr_inf_future(GPR_CLOCK_REALTIME), nullptr).type !=
+           GRPC_QUEUE_SHUTDOWN) {
+    }
+    grpc_completion_queue_destroy(over);
   }
 
   // What the health service tells, which is asked by the name of a model as well.

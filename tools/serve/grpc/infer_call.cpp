@@ -75,7 +75,7 @@ class InferCall : public grpc::ServerGenericBidiReactor {
       return End(ServeError(Reason::kInternal, "internal error"));
     }
     outcome_ = "success";
-    StartWriteAndFinish(&response_, {}, grpc::Status::OK);
+    front_.hold.Pass(facts_.deadline, [this] { StartWriteAndFinish(&response_, {}, grpc::Status::OK); });
   }
 
   // What the service has not seen.
@@ -87,7 +87,7 @@ class InferCall : public grpc::ServerGenericBidiReactor {
   void End(const ServeError& error) {
     answered_ = Clock::now();
     outcome_ = ReasonName(error.reason());
-    Finish(StatusOf(error, *context_));
+    front_.hold.Pass(facts_.deadline, [this, status = StatusOf(error, *context_)] { Finish(status); });
   }
 
   Front& front_;
