@@ -38,11 +38,12 @@ constexpr int kKeepaliveMs = 60'000, kKeepaliveTimeoutMs = 20'000;
 // gRPC's own memory for what it has read and nobody took yet, beside the bytes of requests.
 constexpr int64_t kQuotaBytes = int64_t{256} << 20;
 constexpr auto kTick = milliseconds(100);
-// In which no call arrives: what clients had sent has come, from busy machines too.
-constexpr auto kQuiet = milliseconds(500);
+// So many looks at which no call has arrived: what clients had sent has come. Those that are late do not
+// count: where this thread waits for a processor, so do those that bring calls.
+constexpr int kQuietLooks = 100;
+constexpr auto kLook = milliseconds(5), kLate = milliseconds(8);
 // For which answers are kept back at most, so that no call arrives.
-constexpr auto kHold = milliseconds(2000);
-constexpr auto kLook = milliseconds(5);
+constexpr auto kHold = milliseconds(3000);
 
 int AsInt(int64_t value) { return static_cast<int>(std::clamp<int64_t>(value, 0, INT_MAX)); }
 
@@ -100,7 +101,7 @@ class GrpcServer : public FrontEnd {
     const auto start = Clock::now();
     const milliseconds age(front_.limits.grpc_connection_age_ms);
     if (age.count() > 0 && start + 2 * age <= until)
-      WaitForQuiet(start + age + age / 10 + kQuiet, [this] { return front_.calls == 0; });
+      WaitForQuiet(start + age + age / 10 + kHold, [this] { return front_.calls == 0; });
     front_.hold.Begin();
     WaitForQuiet(std::min(Clock::now() + kHold, until), [] { return true; });
     Shutdown(until);
@@ -129,17 +130,24 @@ class GrpcServer : public FrontEnd {
     builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PING_STRIKES, kPingStrikes);
   }
 
-  // Until no call has arrived for kQuiet while `idle` said so, no connection is open, or an answer that is
-  // kept back can wait no longer.
+  // Until no call has arrived for kQuietLooks while `idle` said so, no connection is open, or an answer that
+  // is kept back can wait no longer.
   template <typename Function>
   void WaitForQuiet(Clock::time_point until, Function idle) {
-    auto quiet_since = Clock::now();
-    for (int64_t arrived = front_.arrived; acceptor_.Connections() > 0; std::this_thread::sleep_for(kLook)) {
+    int quiet_looks = 0;
+    auto looked = Clock::now();
+    for (int64_t arrived = front_.arrived; acceptor_.Connections() > 0 && quiet_looks < kQuietLooks;) {
+      std::this_thread::sleep_for(kLook);
       const auto now = Clock::now();
       const int64_t now_arrived = front_.arrived;
-      if (!idle() || now_arrived != arrived) quiet_since = now;
+      if (!idle() || now_arrived != arrived) {
+        quiet_looks = 0;
+      } else if (now - looked < kLate) {
+        ++quiet_looks;
+      }
       arrived = now_arrived;
-      if (now - quiet_since >= kQuiet || now >= until || front_.hold.Due(now)) break;
+      looked = now;
+      if (now >= until || front_.hold.Due(now)) break;
     }
   }
 
