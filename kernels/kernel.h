@@ -80,6 +80,9 @@ class PrepareContext {
   const std::vector<PostOp>& post_ops() const { return node_.post_ops; }
   Accuracy accuracy() const { return accuracy_; }
   void set_accuracy(Accuracy accuracy) { accuracy_ = accuracy; }
+  // Whether a kernel may keep weights of so many bytes in an order of its own that takes more.
+  bool weights_may_grow(int64_t bytes) const { return bytes <= most_grown_bytes_; }
+  void set_most_grown_bytes(int64_t bytes) { most_grown_bytes_ = bytes; }
 
   // Inputs arrive and outputs are wanted row-major unless said otherwise.
   void SetInputLayout(int i, Layout layout) { request_.input_layouts[i] = layout; }
@@ -126,6 +129,7 @@ class PrepareContext {
   std::vector<bool> output_known_;
   SubgraphMaker make_subgraph_;
   Accuracy accuracy_ = Accuracy::kDefault;
+  int64_t most_grown_bytes_ = INT64_MAX;
   StepRequest request_;
 };
 

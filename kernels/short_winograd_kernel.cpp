@@ -66,6 +66,8 @@ void ShortWinogradKernel::Prepare(PrepareContext& ctx) {
   if (g.groups != 1) ctx.Decline("groups");
   if (g.flops() == 0 || ctx.output(0).num_elements() == 0) ctx.Decline("empty tensors");
   if (ctx.constant(1) == nullptr) ctx.Decline("weights are not constant");
+  if (!ctx.weights_may_grow(ctx.constant(1)->byte_size()))
+    ctx.Decline("its weights are to take no more than they are (max_weight_bytes)");
   has_bias_ = ctx.has_input(2);
   if (has_bias_ && ctx.constant(2) == nullptr) ctx.Decline("bias is not constant");
   const Layout layout = NativeBlockedLayout();

@@ -88,6 +88,8 @@ void WinogradKernel::Prepare(PrepareContext& ctx) {
   if (g.groups != 1) ctx.Decline("groups");
   const Tensor* weights = ctx.constant(1);
   if (weights == nullptr) ctx.Decline("weights are not constant");
+  if (!ctx.weights_may_grow(weights->byte_size()))
+    ctx.Decline("its weights are to take no more than they are (max_weight_bytes)");
   has_bias_ = ctx.has_input(2);
   if (has_bias_ && ctx.constant(2) == nullptr) ctx.Decline("bias is not constant");
   if (ctx.output(0).num_elements() == 0 || g.ic == 0) ctx.Decline("empty tensors");

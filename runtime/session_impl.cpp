@@ -15,6 +15,7 @@
 #include "runtime/run_limits.h"
 #include "runtime/tuner.h"
 #include "runtime/value_info.h"
+#include "runtime/weight_room.h"
 
 namespace sluice {
 
@@ -81,7 +82,7 @@ Session::Impl::Impl(const OpenCompiled& open, const SessionOptions& options) : I
 void Session::Impl::Start(std::unique_ptr<Graph> graph, const SessionOptions& options,
                           const std::function<ChooseKernel(ChooseKernel)>& wrap) {
   metadata_ = graph->metadata;
-  const ChooseKernel choose = ChooserFor(options, wrap);
+  const ChooseKernel choose = ChooserFor(*graph, options, wrap);
   executable_ = IsFixed()
                     ? std::make_unique<Executable>(std::move(graph), budget_, options.profile, choose, hooks_)
                     : std::make_unique<Executable>(std::shared_ptr<const Graph>(std::move(graph)), budget_,
@@ -202,7 +203,7 @@ std::shared_ptr<ThreadPool> Session::Impl::PoolFor(const SessionOptions& options
   return ThreadPool::Get(options.threads == 0 ? AvailableCpus() : options.threads);
 }
 
-ChooseKernel Session::Impl::ChooserFor(const SessionOptions& options,
+ChooseKernel Session::Impl::ChooserFor(const Graph& graph, const SessionOptions& options,
                                        const std::function<ChooseKernel(ChooseKernel)>& wrap) const {
   ChooseKernel choose = PrepareKernel;
   if (!options.tuning_file.empty()) {
@@ -212,12 +213,14 @@ ChooseKernel Session::Impl::ChooserFor(const SessionOptions& options,
     };
   }
   choose = wrap(std::move(choose));
-  if (options.accuracy == Accuracy::kDefault) return choose;
-  return [choose, accuracy = options.accuracy](const Node& node,
-                                               const std::function<PrepareContext()>& make_context) {
+  const int64_t most_grown = MostGrownBytes(graph, options.accuracy, options.max_weight_bytes);
+  if (options.accuracy == Accuracy::kDefault && most_grown == INT64_MAX) return choose;
+  return [choose, accuracy = options.accuracy, most_grown](
+             const Node& node, const std::function<PrepareContext()>& make_context) {
     return choose(node, [&] {
       PrepareContext context = make_context();
       context.set_accuracy(accuracy);
+      context.set_most_grown_bytes(most_grown);
       return context;
     });
   };

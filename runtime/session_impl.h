@@ -89,7 +89,7 @@ class Session::Impl {
 
   static std::shared_ptr<ThreadPool> PoolFor(const SessionOptions& options);
 
-  ChooseKernel ChooserFor(const SessionOptions& options,
+  ChooseKernel ChooserFor(const Graph& graph, const SessionOptions& options,
                           const std::function<ChooseKernel(ChooseKernel)>& wrap) const;
 
   static void CheckCount(const std::vector<ValueInfo>& known, const std::string& what, size_t count);

@@ -64,6 +64,8 @@ std::optional<std::string> KeyOf(const Node& node, int threads, const PrepareCon
     if (!text) return std::nullopt;
     key += ' ' + name + '=' + *text;
   }
+  if (const Tensor* weights = ctx.constant(1); weights && !ctx.weights_may_grow(weights->byte_size()))
+    key += " as small as they are";
   for (size_t i = 0; i < node.inputs.size(); ++i) {
     const TensorDesc& desc = ctx.input(static_cast<int>(i));
     if (desc.dtype == DataType::kUndefined) {

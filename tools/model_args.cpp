@@ -77,6 +77,9 @@ void AddKernelOptions(CLI::App& app, ModelOptions& options) {
   app.add_option("--accuracy", options.accuracy,
                  "strict: plain sums, no Winograd; fast: larger tiles of it too, errors up to 5e-4 (default)")
       ->check(CLI::IsMember({"strict", "default", "fast"}));
+  app.add_option("--weight-memory", options.weight_memory,
+                 "What weights may take in the kernels' own order, as 512M; the largest convolutions then go "
+                 "without Winograd (no limit)");
 }
 
 void AddPassOptions(CLI::App& app, ModelOptions& options) {
@@ -143,6 +146,7 @@ SessionOptions ToSessionOptions(const ModelOptions& options) {
   session.tuning_file = options.tuning_file;
   if (options.accuracy == "strict") session.accuracy = Accuracy::kStrict;
   if (options.accuracy == "fast") session.accuracy = Accuracy::kFast;
+  if (!options.weight_memory.empty()) session.max_weight_bytes = ParseByteCount(options.weight_memory);
   session.max_plans = options.max_plans;
   session.verify_compiled = options.verify;
   session.cache_folder = options.cache_folder;

@@ -25,6 +25,7 @@ struct ModelOptions {
   std::vector<std::string> disabled_passes;
   std::string tuning_file;
   std::string accuracy = "default";
+  std::string weight_memory;                 // "512M": SessionOptions::max_weight_bytes; empty for no limit
   int max_plans = SessionOptions().max_plans;
   std::string cache_folder;                  // SessionOptions::cache_folder
   bool verify = false;                       // SessionOptions::verify_compiled
@@ -34,7 +35,7 @@ struct ModelOptions {
 void AddModelOption(CLI::App& app, ModelOptions& options);
 void AddThreadsOption(CLI::App& app, ModelOptions& options);
 void AddShapeOption(CLI::App& app, ModelOptions& options);
-// --tune and --accuracy.
+// --tune, --accuracy and --weight-memory.
 void AddKernelOptions(CLI::App& app, ModelOptions& options);
 void AddShapesOption(CLI::App& app, std::vector<std::string>& shapes);
 void AddPassOptions(CLI::App& app, ModelOptions& options);

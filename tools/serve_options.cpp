@@ -66,6 +66,10 @@ void AddModelOptions(CLI::App& verb, ServeOptions& options) {
                   "Plans (one for every combination of input sizes) that are kept for a model (16)")
       ->check(CLI::Range(1, 1'000'000))
       ->group(group);
+  verb.add_option("--weight-memory", options.weight_memory,
+                  "What a model's weights may take in the kernels' own order, as 512M; the largest "
+                  "convolutions then go without Winograd (no limit)")
+      ->group(group);
   verb.add_option("--memory", options.memory,
                   "What plans and memory kept between runs may hold for a model, as 512M (1G)")
       ->group(group);
@@ -194,6 +198,7 @@ void ServeOptions::Settle() {
   repository.session.copy_files = !map_files;
   repository.interval = std::chrono::milliseconds(Milliseconds(interval));
   repository.settle = std::chrono::milliseconds(Milliseconds(settle));
+  if (!weight_memory.empty()) repository.session.max_weight_bytes = ParseByteCount(weight_memory);
   if (!memory.empty()) repository.session.max_cached_bytes = ParseByteCount(memory);
   core.scheduler.threads = repository.session.threads;
   core.scheduler.max_queue_bytes = Bytes("--max-queue-size", max_queue_bytes);

@@ -29,7 +29,8 @@ struct ServeOptions {
   std::string api_keys;
   std::string log_format = "text", log_level = "info";
   bool no_access_log = false;
-  std::string max_request = "64M", max_header = "16K", max_inflight = "1G", max_queue_bytes = "1G", memory;
+  std::string max_request = "64M", max_header = "16K", max_inflight = "1G", max_queue_bytes = "1G", memory,
+              weight_memory;
   double header_timeout = 10, body_timeout = 60, idle_timeout = 120, grpc_connection_age = 0;
 
   // What options say together. Throws Error{kInvalidArgument} where they contradict each other.

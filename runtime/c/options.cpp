@@ -101,6 +101,13 @@ sluice_status sluice_options_set_accuracy(sluice_options* options, int32_t accur
   });
 }
 
+sluice_status sluice_options_set_max_weight_bytes(sluice_options* options, int64_t max_bytes) {
+  return Set(options, [&](SessionOptions& o) {
+    if (max_bytes < 0) Refuse("max_bytes is " + std::to_string(max_bytes) + ", expected 0 or more");
+    o.max_weight_bytes = max_bytes;
+  });
+}
+
 sluice_status sluice_options_set_profile(sluice_options* options, int32_t enabled) {
   return Set(options, [&](SessionOptions& o) { o.profile = Flag(enabled, "enabled"); });
 }

@@ -37,12 +37,15 @@ std::string PassesOf(const SessionOptions& options) {
 }  // namespace
 
 std::vector<Fact> FactsOf(const SessionOptions& options) {
-  return {{"the processor", Machine()},
-          {"its vector instructions", SimdTarget()},
-          {"its caches in KiB", CacheSizesText()},
-          {"oneDNN", onednn::TargetName()},
-          {"the accuracy", AccuracyName(options.accuracy)},
-          {"the passes", PassesOf(options)}};
+  std::vector<Fact> facts = {{"the processor", Machine()},
+                             {"its vector instructions", SimdTarget()},
+                             {"its caches in KiB", CacheSizesText()},
+                             {"oneDNN", onednn::TargetName()},
+                             {"the accuracy", AccuracyName(options.accuracy)},
+                             {"the passes", PassesOf(options)}};
+  if (options.max_weight_bytes != INT64_MAX)
+    facts.emplace_back("the most bytes of weights", std::to_string(options.max_weight_bytes));
+  return facts;
 }
 
 std::string Differences(std::span<const Fact> compiled, std::span<const Fact> here) {

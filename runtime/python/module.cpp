@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cmath>
+#include <optional>
 
 #include "runtime/python/arrays.h"
 #include "sluice/session.h"
@@ -84,7 +85,8 @@ py::dict Run(const Session& session, const py::object& inputs, const std::vector
 // What a compiled model depends on.
 SessionOptions CompileOptionsOf(int threads, const std::string& accuracy, bool passes,
                                 std::vector<std::string> disabled_passes,
-                                std::map<std::string, Shape> input_shapes, std::string tuning_file) {
+                                std::map<std::string, Shape> input_shapes, std::string tuning_file,
+                                std::optional<int64_t> max_weight_bytes) {
   SessionOptions options;
   options.threads = threads;
   options.accuracy = AccuracyOf(accuracy);
@@ -92,6 +94,7 @@ SessionOptions CompileOptionsOf(int threads, const std::string& accuracy, bool p
   options.disabled_passes = std::move(disabled_passes);
   options.input_shapes = std::move(input_shapes);
   options.tuning_file = std::move(tuning_file);
+  if (max_weight_bytes) options.max_weight_bytes = *max_weight_bytes;
   return options;
 }
 
@@ -102,10 +105,12 @@ std::string PathOf(const py::object& path) {
 void CompileModel(const py::object& model, const py::object& file, int threads, const std::string& accuracy,
                   bool passes, std::vector<std::string> disabled_passes,
                   std::map<std::string, Shape> input_shapes, std::string tuning_file,
-                  const std::vector<std::map<std::string, Shape>>& plans) {
+                  const std::vector<std::map<std::string, Shape>>& plans,
+                  std::optional<int64_t> max_weight_bytes) {
   const std::string from = PathOf(model), to = PathOf(file);
-  const SessionOptions options = CompileOptionsOf(threads, accuracy, passes, std::move(disabled_passes),
-                                                  std::move(input_shapes), std::move(tuning_file));
+  const SessionOptions options =
+      CompileOptionsOf(threads, accuracy, passes, std::move(disabled_passes), std::move(input_shapes),
+                       std::move(tuning_file), max_weight_bytes);
   const py::gil_scoped_release unlocked;
   Session::Compile(from, to, options, plans);
 }
@@ -166,9 +171,11 @@ PYBIND11_MODULE(_sluice, module) {
       .def(py::init([](const py::object& model, int threads, const std::string& accuracy, bool passes,
                        std::vector<std::string> disabled_passes, std::map<std::string, Shape> input_shapes,
                        std::string tuning_file, int max_plans, int64_t max_cached_bytes, bool profile,
-                       const py::object& cache_folder, bool verify_compiled) {
-             SessionOptions options = CompileOptionsOf(threads, accuracy, passes, std::move(disabled_passes),
-                                                       std::move(input_shapes), std::move(tuning_file));
+                       const py::object& cache_folder, bool verify_compiled,
+                       std::optional<int64_t> max_weight_bytes) {
+             SessionOptions options =
+                 CompileOptionsOf(threads, accuracy, passes, std::move(disabled_passes),
+                                  std::move(input_shapes), std::move(tuning_file), max_weight_bytes);
              options.max_plans = max_plans;
              options.max_cached_bytes = max_cached_bytes;
              options.profile = profile;
@@ -181,7 +188,8 @@ PYBIND11_MODULE(_sluice, module) {
            py::arg("input_shapes") = std::map<std::string, Shape>(), py::arg("tuning_file") = "",
            py::arg("max_plans") = SessionOptions().max_plans,
            py::arg("max_cached_bytes") = SessionOptions().max_cached_bytes, py::arg("profile") = false,
-           py::arg("cache_folder") = py::none(), py::arg("verify_compiled") = false)
+           py::arg("cache_folder") = py::none(), py::arg("verify_compiled") = false,
+           py::arg("max_weight_bytes") = py::none())
       .def("run", &Run, py::arg("inputs"), py::arg("outputs") = std::vector<std::string>(), py::kw_only(),
            py::arg("timeout") = py::none())
       .def_property_readonly("inputs", [](const Session& session) { return session.inputs(); })
@@ -198,7 +206,8 @@ PYBIND11_MODULE(_sluice, module) {
              py::arg("threads") = 0, py::arg("accuracy") = "default", py::arg("passes") = true,
              py::arg("disabled_passes") = std::vector<std::string>(),
              py::arg("input_shapes") = std::map<std::string, Shape>(), py::arg("tuning_file") = "",
-             py::arg("plans") = std::vector<std::map<std::string, Shape>>());
+             py::arg("plans") = std::vector<std::map<std::string, Shape>>(),
+             py::arg("max_weight_bytes") = py::none());
 }
 
 }  // namespace

@@ -335,6 +335,8 @@ static void TestOptions(void) {
   CheckError(sluice_options_set_cache(options, 0, 0), SLUICE_INVALID_ARGUMENT, "max_plans is 0");
   CheckError(sluice_options_set_accuracy(options, 3), SLUICE_INVALID_ARGUMENT, "accuracy is 3");
   CHECK(sluice_options_set_accuracy(options, 1) == SLUICE_OK);
+  CheckError(sluice_options_set_max_weight_bytes(options, -1), SLUICE_INVALID_ARGUMENT, "max_bytes is -1");
+  CHECK(sluice_options_set_max_weight_bytes(options, 1 << 20) == SLUICE_OK);
   CheckError(sluice_options_disable_pass(options, NULL), SLUICE_INVALID_ARGUMENT, "pass is NULL");
   CheckError(sluice_options_set_input_shape(options, "x", NULL, 2), SLUICE_INVALID_ARGUMENT, "shape is NULL");
   CheckError(sluice_options_set_allocator(options, &allocator), SLUICE_INVALID_ARGUMENT, "must be set");

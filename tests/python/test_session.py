@@ -110,6 +110,7 @@ def test_errors_say_what_and_have_a_code(linear):
     assert caught.value.code == "InvalidModel"
     with pytest.raises(sluice.Error, match="accuracy is 'poor'"):
         sluice.Session(linear, accuracy="poor")
+    sluice.Session(linear, max_weight_bytes=0)
     with pytest.raises(sluice.Error, match="missing.onnx"):
         sluice.Session("missing.onnx")
     with pytest.raises(TypeError):
@@ -164,6 +165,8 @@ def test_compiled_models(linear, tmp_path):
         assert session.inputs[0].shape == ["n", 3]
     with pytest.raises(sluice.Error, match="the accuracy: default, here strict") as refused:
         sluice.Session(file, accuracy="strict")
+    with pytest.raises(sluice.Error, match="the most bytes of weights: not stated, here 1000"):
+        sluice.Session(file, max_weight_bytes=1000)
     assert refused.value.code == "Unsupported"
     with pytest.raises(sluice.Error, match="compiled model already"):
         sluice.compile_model(file, tmp_path / "again.sluice")

@@ -70,6 +70,10 @@ struct SessionOptions {
   std::string tuning_file;
   // What kernels may trade for speed; the cost model decides where it pays.
   Accuracy accuracy = Accuracy::kDefault;
+  // About what the weights of a plan may take in the kernels' own order. Winograd's forms take up to 4 times what the
+  // model states (with Accuracy::kFast 7 times), so that the largest go without them where all would take more. Not
+  // below what the model's weights are. By default there is no limit.
+  int64_t max_weight_bytes = INT64_MAX;
   // What kept plans (their packed weights included) and the memory of past runs may hold together between runs.
   // Beyond it plans are dropped, but for the one used last, and then memory of runs. The model's own weights do not
   // count, nor does what is being used by a run.
@@ -189,7 +193,7 @@ class Session {
  public:
   // An ONNX model, or what Compile has made of one. Compiled models are mapped and share their memory with every
   // process that has them loaded. They must have been compiled for this kind of machine, by this version and for these
-  // options: accuracy, passes, and input_shapes as far as it sets any; Error{kUnsupported} says what differs.
+  // options: accuracy, passes, max_weight_bytes, and input_shapes as far as it sets any; Error{kUnsupported} says what differs.
   // Throws Error{kInvalidModel, kUnsupported, kInvalidArgument, kOutOfMemory}; the message names the
   // file and the node.
   static Session Load(const std::string& path, const SessionOptions& options = {});

@@ -53,6 +53,7 @@ class Session:
         profile: bool = ...,
         cache_folder: Optional[Union[str, os.PathLike[str]]] = ...,
         verify_compiled: bool = ...,
+        max_weight_bytes: Optional[int] = ...,
     ) -> None: ...
     def run(
         self, inputs: Union[Mapping[str, Input], Input], outputs: Sequence[str] = ..., *, timeout: Optional[float] = ...
@@ -79,4 +80,5 @@ def compile_model(
     input_shapes: Mapping[str, Sequence[int]] = ...,
     tuning_file: str = ...,
     plans: Sequence[Mapping[str, Sequence[int]]] = ...,
+    max_weight_bytes: Optional[int] = ...,
 ) -> None: ...
