@@ -124,12 +124,21 @@ void ImageConvKernel::PackWeights(PrepareContext& ctx) {
     ForEachTile(panels_, [&](int64_t panel) {
       float* to = reinterpret_cast<float*>(bytes) + panel * g.ic * taps_ * width;
       const int64_t first = panel * width, channels = std::min(width, g.oc - first);
-      for (int64_t ic = 0; ic < g.ic; ++ic) {
-        const int64_t plane = ic / depth_, depth = plane + 1 < planes_ ? depth_ : last_depth_;
-        for (int64_t tap = 0; tap < taps_; ++tap) {
-          float* line = to + (plane * depth_ * taps_ + tap * depth + ic % depth_) * width;
-          for (int64_t i = 0; i < channels; ++i) line[i] = from[((first + i) * g.ic + ic) * taps_ + tap];
-          std::fill(line + channels, line + width, 0.0f);
+      const int64_t elems = g.ic * taps_;
+      // So many neighbours of every channel at a time: each line of the cache is read once.
+      constexpr int64_t kNeighbours = 16;
+      for (int64_t elem = 0; elem < elems; elem += kNeighbours) {
+        const int64_t count = std::min(kNeighbours, elems - elem);
+        float* lines[kNeighbours];
+        for (int64_t e = 0; e < count; ++e) {
+          const int64_t ic = (elem + e) / taps_, tap = (elem + e) % taps_, plane = ic / depth_;
+          const int64_t depth = plane + 1 < planes_ ? depth_ : last_depth_;
+          lines[e] = to + (plane * depth_ * taps_ + tap * depth + ic % depth_) * width;
+          std::fill(lines[e] + channels, lines[e] + width, 0.0f);
+        }
+        for (int64_t i = 0; i < channels; ++i) {
+          const float* neighbours = from + (first + i) * elems + elem;
+          for (int64_t e = 0; e < count; ++e) lines[e][i] = neighbours[e];
         }
       }
     });

@@ -7,6 +7,9 @@
 #include <random>
 #include <tuple>
 #include <utility>
+#include <vector>
+
+#include "kernels/parallel.h"
 
 namespace sluice {
 namespace {
@@ -31,10 +34,9 @@ uint64_t Mix(uint64_t a, uint64_t b) {
 }
 
 // Two independent 64-bit multiply-and-fold hashes over 16-byte steps.
-Hash HashOf(const void* data, size_t size) {
-  const auto* bytes = static_cast<const unsigned char*>(data);
+Hash HashOfPiece(const unsigned char* bytes, size_t size, uint64_t seed) {
   const uint64_t k0 = Secret(), k1 = Mix(k0, 0x9e3779b97f4a7c15u) | 1, k2 = Mix(k1, 0xd1b54a32d192ed03u) | 1;
-  Hash hash = {k1 ^ size, k2 + size};
+  Hash hash = {k1 ^ size, k2 + Mix(seed + k0, k1)};
   for (size_t at = 0; at < size; at += 16) {
     uint64_t words[2] = {0, 0};
     std::memcpy(words, bytes + at, size - at < 16 ? size - at : 16);
@@ -42,6 +44,20 @@ Hash HashOf(const void* data, size_t size) {
     hash.high = Mix(hash.high + words[1] + k0, (words[0] ^ k1) + hash.high) + words[0];
   }
   return hash;
+}
+
+// Of pieces, on all threads, and of their hashes: weights come from the file, at the speed of memory.
+Hash HashOf(const void* data, size_t size) {
+  constexpr size_t kPieceBytes = size_t{1} << 20;
+  const auto* bytes = static_cast<const unsigned char*>(data);
+  if (size <= kPieceBytes) return HashOfPiece(bytes, size, size);
+  std::vector<Hash> pieces((size + kPieceBytes - 1) / kPieceBytes);
+  ForEachTile(static_cast<int64_t>(pieces.size()), [&](int64_t i) {
+    const size_t at = static_cast<size_t>(i) * kPieceBytes;
+    pieces[static_cast<size_t>(i)] = HashOfPiece(bytes + at, std::min(kPieceBytes, size - at), at);
+  });
+  return HashOfPiece(reinterpret_cast<const unsigned char*>(pieces.data()), pieces.size() * sizeof(Hash),
+                     size);
 }
 
 using Key = std::tuple<Hash, int64_t, std::string>;
@@ -111,7 +127,9 @@ PackAloneScope::PackAloneScope() : outer_(std::exchange(packs_alone, true)) {}
 
 PackAloneScope::~PackAloneScope() { packs_alone = outer_; }
 
-PackSourceScope::PackSourceScope(PackSource& source) : outer_(innermost_source) { innermost_source = &source; }
+PackSourceScope::PackSourceScope(PackSource& source) : outer_(innermost_source) {
+  innermost_source = &source;
+}
 
 PackSourceScope::~PackSourceScope() { innermost_source = outer_; }
 

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 
+#include "kernels/simd/unroll.h"
 #include "kernels/simd/winograd.h"
 #include "kernels/simd/winograd_form.h"
 
@@ -18,31 +19,40 @@ namespace HWY_NAMESPACE {
 // The widest panel of any target.
 constexpr int64_t kMaxPanel = 64;
 
-// `width` kernels at once: taps[t][lane] to packed[e * step + lane], u = G w G^T, e = 0 .. size^2.
+namespace hn = hwy::HWY_NAMESPACE;
+
+// `width` kernels at once, a multiple of a vector: taps[t][lane] to packed[e * step + lane], u = G w G^T,
+// e = 0 .. size^2.
 template <class Form>
-void Transform(const Form& form, int64_t width, const double (*taps)[kMaxPanel], float* packed,
-               int64_t step) {
+void Transform(const Form&, int64_t width, const float (*taps)[kMaxPanel], float* packed, int64_t step) {
   constexpr int kSize = Form::size, kTaps = Form::kernel;
-  double half[kSize][kTaps][kMaxPanel] = {};
-  for (int i = 0; i < kSize; ++i) {
-    for (int k = 0; k < kTaps; ++k) {
-      const double g = form.g[i][k];
-      if (g == 0) continue;
+  constexpr auto& g = kWinogradForm<Form::m, Form::kernel, Form::stride>.g;
+  const hn::ScalableTag<double> d;
+  const hn::Rebind<float, decltype(d)> narrow;
+  using V = hn::Vec<decltype(d)>;
+  for (int64_t l = 0; l < width; l += static_cast<int64_t>(hn::Lanes(d))) {
+    SLUICE_UNROLL
+    for (int i = 0; i < kSize; ++i) {
+      V half[kTaps];
+      SLUICE_UNROLL
       for (int j = 0; j < kTaps; ++j) {
-        for (int64_t l = 0; l < width; ++l) half[i][j][l] += g * taps[k * kTaps + j][l];
+        half[j] = hn::Zero(d);
+        SLUICE_UNROLL
+        for (int k = 0; k < kTaps; ++k) {
+          if (g[i][k] == 0) continue;
+          const V tap = hn::PromoteTo(d, hn::LoadU(narrow, taps[k * kTaps + j] + l));
+          half[j] = hn::MulAdd(tap, hn::Set(d, g[i][k]), half[j]);
+        }
       }
-    }
-  }
-  for (int i = 0; i < kSize; ++i) {
-    for (int j = 0; j < kSize; ++j) {
-      double sum[kMaxPanel] = {};
-      for (int k = 0; k < kTaps; ++k) {
-        const double g = form.g[j][k];
-        if (g == 0) continue;
-        for (int64_t l = 0; l < width; ++l) sum[l] += half[i][k][l] * g;
+      SLUICE_UNROLL
+      for (int j = 0; j < kSize; ++j) {
+        V sum = hn::Zero(d);
+        SLUICE_UNROLL
+        for (int k = 0; k < kTaps; ++k) {
+          if (g[j][k] != 0) sum = hn::MulAdd(half[k], hn::Set(d, g[j][k]), sum);
+        }
+        hn::StoreU(hn::DemoteTo(narrow, sum), narrow, packed + (i * kSize + j) * step + l);
       }
-      float* to = packed + (i * kSize + j) * step;
-      for (int64_t l = 0; l < width; ++l) to[l] = static_cast<float>(sum[l]);
     }
   }
 }
@@ -55,10 +65,10 @@ void PackAs(const Form& form, const WinogradShape& s, const float* weights, int6
   const int64_t lanes = std::min(width, oc - panel * width);
   float* to = packed + panel * s.elems() * step;
   const float* from = weights + panel * width * ic * kTaps;
-  double taps[kTaps][kMaxPanel] = {};
+  float taps[kTaps][kMaxPanel] = {};
   for (int64_t i = 0; i < ic; ++i) {
     for (int64_t l = 0; l < lanes; ++l) {
-      for (int64_t t = 0; t < kTaps; ++t) taps[t][l] = static_cast<double>(from[(l * ic + i) * kTaps + t]);
+      for (int64_t t = 0; t < kTaps; ++t) taps[t][l] = from[(l * ic + i) * kTaps + t];
     }
     Transform(form, width, taps, to + i * width, step);
   }
