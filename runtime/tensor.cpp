@@ -16,7 +16,7 @@ constexpr size_t kAlignment = 64;
 // From this size on, memory is asked for in the kernel's large pages: fewer page faults while weights are
 // packed and fewer misses of the translation buffer while they are read.
 constexpr size_t kHugePage = size_t{2} << 20;
-constexpr size_t kHugeFrom = 2 * kHugePage;
+constexpr size_t kHugeFrom = kHugePage;
 
 std::shared_ptr<const void> AllocateBytes(int64_t bytes) {
   ReserveMemory(bytes);
