@@ -12,12 +12,12 @@
 namespace sluice {
 namespace {
 
-// What things take in floating-point operations at the peak, measured on an AVX-512 processor with 1 MiB of
-// L2: shares of the peak that products and direct convolutions reach; transforming a tile's vector of
-// channels there and back, of F(4x4) (F(2x2): by the elements); and reading a byte of weights from the L3
-// cache, or past it.
+// What things take in floating-point operations at the peak, measured on AVX-512 processors with 1 MiB of L2:
+// shares of the peak that products and direct convolutions reach; transforming a tile's vector of channels
+// there and back, of F(4x4) (F(2x2): by the elements), and how many times that where the input is yet to come
+// from another core; and reading a byte of weights from the L3 cache, or past it.
 constexpr double kProductShare = 0.88, kDirectShare = 0.9;
-constexpr double kInputCost = 10000, kOutputCost = 8000;
+constexpr double kInputCost = 10000, kOutputCost = 8000, kFarInput = 2.5;
 constexpr double kOpsPerByteL3 = 4, kOpsPerByte = 8;
 constexpr double kL3Bytes = 8e6;
 // A gain below this is noise.
@@ -38,6 +38,23 @@ double WeightsCost(int64_t bytes, int64_t times) {
 int64_t Uniform(const std::vector<int64_t>& values) {
   return std::adjacent_find(values.begin(), values.end(), std::not_equal_to<>()) == values.end() ? values[0]
                                                                                                  : 0;
+}
+
+// Ranges of panels, at most `most`, of each group that end soonest on the threads there are, where a range
+// takes an `input` of all other work of its group on top. A quarter of a tile is what threads wait for the
+// last one that is late for other reasons.
+int64_t Splits(int64_t groups, int64_t most, double input) {
+  const int64_t threads = ThreadCount();
+  int64_t best = 1;
+  double least = 0;
+  for (int64_t splits = 1; threads > 1 && splits <= most; ++splits) {
+    const double tiles = static_cast<double>(CeilDiv(groups * splits, threads)) + 0.25;
+    const double end = tiles * (1 / static_cast<double>(splits) + input);
+    if (splits > 1 && end >= least) continue;
+    least = end;
+    best = splits;
+  }
+  return best;
 }
 
 }  // namespace
@@ -62,18 +79,19 @@ WinogradKernel::Candidate WinogradKernel::Estimate(int m, Layout layout) const {
   c.groups = CeilDiv(all, most);
   c.group_tiles = CeilDiv(all, c.groups);
   c.groups = CeilDiv(all, c.group_tiles);
-  // Work for 16 threads, if the panels allow it without transforming the input too often: each range has 64
-  // channels.
-  const int64_t ranges = std::max<int64_t>(1, s.oc() / 64);
-  c.splits = std::clamp<int64_t>(CeilDiv(16, c.groups), 1, std::min(ranges, panels));
 
   const double products = 2.0 * static_cast<double>(s.elems() * all) * static_cast<double>(s.ic()) *
                           static_cast<double>(panels * WinogradPanel());
-  const double vector = static_cast<double>(s.block) * 36 / static_cast<double>(s.elems());
-  const double transforms =
-      static_cast<double>(all) / vector *
-      (kInputCost * static_cast<double>(c.splits * s.ic()) + kOutputCost * static_cast<double>(s.oc()));
-  c.cost = products / kProductShare + transforms + WeightsCost(WinogradPackedElems(s) * 4, c.groups);
+  const double vectors =
+      static_cast<double>(all * s.elems()) / 36 / static_cast<double>(s.block);  // but for their channels
+  const double input = vectors * kInputCost * static_cast<double>(s.ic());
+  const double others = products / kProductShare + vectors * kOutputCost * static_cast<double>(s.oc()) +
+                        WeightsCost(WinogradPackedElems(s) * 4, c.groups);
+  // Each range of panels transforms the input anew and has 64 channels at least.
+  const int64_t ranges = std::clamp<int64_t>(s.oc() / 64, 1, panels);
+  c.splits = Splits(c.groups, ranges, kFarInput * input / others);
+  // Which form runs must not depend on the threads, as results would: the cost is that of 16 tiles.
+  c.cost = input * static_cast<double>(std::clamp<int64_t>(CeilDiv(16, c.groups), 1, ranges)) + others;
   return c;
 }
 
