@@ -103,7 +103,8 @@ void AddNetworkOptions(CLI::App& verb, ServeOptions& options) {
   verb.add_option(
           "--api-keys", options.api_keys,
           "File of API keys, read again when it changes: lines NAME KEY [REQUESTS_PER_SECOND [BURST]], KEY "
-          "itself or sha256:HEX of it. Clients send `Authorization: Bearer KEY`; health probes and the "
+          "itself (8 characters and more) or sha256:HEX of it. Clients send `Authorization: Bearer KEY`; "
+          "health probes and the "
           "files of the web page need none, /metrics does")
       ->group(security);
 }

@@ -100,7 +100,8 @@ TEST(RequestCheck, SaysWhatDoesNotFit) {
       {[](auto& r) { r.parameters["profile"] = int64_t{1}; }, "parameter 'profile': expected true or false"},
       {[](auto& r) { r.parameters["top"] = int64_t{1001}; },
        "parameter 'top': expected 0 to 1000, found 1001"},
-      {[](auto& r) { r.picture = true; }, "the model takes no pictures"},
+      {[](auto& r) { r.picture = true; },
+       "the model takes no pictures: its model.json says nothing of 'pictures'"},
   };
   for (const auto& [change, text] : cases) EXPECT_EQ(Refusal(*model, with(change)), text);
 }

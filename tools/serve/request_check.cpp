@@ -257,7 +257,7 @@ CheckedRequest CheckRequest(const Model& model, const InferRequest& request) {
       CheckPictures(info, tensor);
       checked.picture = i;
     } else if (request.picture) {
-      Fail("the model takes no pictures");
+      Fail("the model takes no pictures: its model.json says nothing of 'pictures'");
     } else {
       CheckInput(info, tensor);
     }
