@@ -30,6 +30,10 @@ constexpr int kRows = 14;
 constexpr int kRows = 6;
 #endif
 
+// Products that a sum takes up in a register before it is added to what came before: long sums in one
+// register lose a digit more than that.
+constexpr int64_t kSummed = 64;
+
 // sums[row][vector of channels] over all taps and channels.
 template <int block, int rows, int vectors>
 void Sum(const TapSum& s, const TapBlock& b, float* HWY_RESTRICT sums) {
@@ -40,6 +44,19 @@ void Sum(const TapSum& s, const TapBlock& b, float* HWY_RESTRICT sums) {
   for (int r = 0; r < rows; ++r) {
     for (int v = 0; v < vectors; ++v) acc[r][v] = hn::Zero(d);
   }
+  int64_t left = kSummed / block;
+  bool begun = false;
+  const auto add_to_sums = [&]() HWY_ATTR {
+    for (int r = 0; r < rows; ++r) {
+      for (int v = 0; v < vectors; ++v) {
+        float* sum = sums + r * kWidth + v * kLanes;
+        hn::Store(begun ? hn::Add(hn::Load(d, sum), acc[r][v]) : acc[r][v], d, sum);
+        acc[r][v] = hn::Zero(d);
+      }
+    }
+    begun = true;
+    left = kSummed / block;
+  };
   for (int64_t t = 0; t < b.num_taps; ++t) {
     const float* HWY_RESTRICT src = s.src + b.src + b.taps[t].src;
     const float* HWY_RESTRICT weights = s.weights + b.taps[t].weights;
@@ -59,11 +76,10 @@ void Sum(const TapSum& s, const TapBlock& b, float* HWY_RESTRICT sums) {
           for (int v = 0; v < vectors; ++v) acc[r][v] = hn::MulAdd(x, w[v], acc[r][v]);
         }
       }
+      if (--left == 0) add_to_sums();
     }
   }
-  for (int r = 0; r < rows; ++r) {
-    for (int v = 0; v < vectors; ++v) hn::Store(acc[r][v], d, sums + r * kWidth + v * kLanes);
-  }
+  if (!begun || left < kSummed / block) add_to_sums();
 }
 
 using SumFn = void (*)(const TapSum&, const TapBlock&, float*);
