@@ -20,7 +20,7 @@ Tensor Numbers(const Shape& shape, float first, float factor) {
 }
 
 // x [1, 64, 48, 48] -> Conv 3x3 to 64 channels -> Conv 3x3 to 256 -> y.
-std::string Model() {
+std::string Model(int64_t stride) {
   Graph graph;
   GraphBuilder builder(graph, 13);
   ValueId value =
@@ -28,7 +28,9 @@ std::string Model() {
   graph.inputs = {value};
   for (int64_t channels : {kChannels, kMany}) {
     const ValueId weights = builder.Constant("w", Numbers({channels, kChannels, 3, 3}, 0.3f, 0.83f));
-    value = builder.Op("Conv", {value, weights}, {{"pads", std::vector<int64_t>{1, 1, 1, 1}}});
+    value = builder.Op(
+        "Conv", {value, weights},
+        {{"pads", std::vector<int64_t>{1, 1, 1, 1}}, {"strides", std::vector<int64_t>{stride, stride}}});
   }
   graph.outputs = {value};
   graph.ir_version = 8;
@@ -40,12 +42,12 @@ struct Outcome {
   int64_t packed_bytes = 0;
   Tensor y;
 };
-Outcome RunWith(int64_t max_weight_bytes) {
+Outcome RunWith(int64_t max_weight_bytes, int64_t stride = 1) {
   SessionOptions options;
   options.threads = 1;
   options.max_weight_bytes = max_weight_bytes;
   options.profile = true;
-  const std::string model = Model();
+  const std::string model = Model(stride);
   const Session session = Session::LoadBytes(std::as_bytes(std::span(model)), options);
   const Tensor x = Numbers({1, kChannels, kSide, kSide}, 0.9f, 0.67f);
   Outcome outcome{{}, session.Prepare({}).packed_bytes, session.Run({{"x", x}}).begin()->second.tensor()};
@@ -75,6 +77,12 @@ TEST(WeightRoom, LargeWeightsGoWithoutWinogradFirst) {
     }
     EXPECT_LT(error, 5e-5f * largest) << most;
   }
+}
+
+// Forms for stride 2 take up to nine times the model's weights.
+TEST(WeightRoom, HoldsAtStrideTwo) {
+  for (int64_t times = 1; times <= 10; ++times)
+    EXPECT_LE(RunWith(times * (kSmall + kLarge), 2).packed_bytes, times * (kSmall + kLarge)) << times;
 }
 
 }  // namespace
