@@ -18,8 +18,8 @@ using sluice_onnx::NodeProto;
 
 // Field numbers of onnx.proto.
 constexpr int kModelGraph = 7, kGraphInitializer = 5, kTensorRawData = 9, kTensorDoc = 12;
-// Elements within the model begin at a multiple of this, so that readers that map the file need not copy them. Not
-// those of small constants, where it would be a good part of the file.
+// Elements within the model begin at a multiple of this, so that readers that map the file need not copy
+// them. Not those of small constants, where it would be a good part of the file.
 constexpr int64_t kRawAlignment = 64, kAlignedFromBytes = 1024;
 constexpr int64_t kMostBytes = (int64_t{1} << 31) - 1;
 // Readers that map files want pages.
@@ -53,6 +53,12 @@ class Names {
   std::set<std::string> taken_;
 };
 
+struct NamedConstant {
+  std::string name;
+  Tensor tensor;
+  Tensor factors;  // empty: the elements are those of the tensor
+};
+
 // Writes nodes, inputs and outputs of one graph; constants are left to the caller unless it is a nested one.
 class GraphWriter {
  public:
@@ -76,13 +82,15 @@ class GraphWriter {
     for (ValueId id : graph_.outputs) WriteInfo(id, proto->add_output());
   }
 
-  // Constants that are used, with their names.
-  std::vector<std::pair<std::string, Tensor>> Constants() const {
-    std::vector<std::pair<std::string, Tensor>> constants;
+  // Constants that are used.
+  std::vector<NamedConstant> Constants(const LateFactors& factors = {}) const {
+    std::vector<NamedConstant> constants;
     for (size_t i = 0; i < value_names_.size(); ++i) {
-      const GraphValue& value = graph_.value(static_cast<ValueId>(i));
-      if (!value.constant.empty() && !value_names_[i].empty())
-        constants.emplace_back(value_names_[i], value.constant);
+      const auto id = static_cast<ValueId>(i);
+      const Tensor& tensor = graph_.value(id).constant;
+      if (tensor.empty() || value_names_[i].empty()) continue;
+      const auto found = factors.find(id);
+      constants.push_back({value_names_[i], tensor, found == factors.end() ? Tensor() : found->second});
     }
     return constants;
   }
@@ -156,8 +164,8 @@ class GraphWriter {
         Type(AttributeProto::GRAPH);
         GraphWriter nested(*body, graph.opsets_, graph.names_);
         nested.Write(captured, proto->mutable_g());
-        for (const auto& [constant, tensor] : nested.Constants()) {
-          WriteTensor(tensor, constant, proto->mutable_g()->add_initializer());
+        for (const NamedConstant& constant : nested.Constants()) {
+          WriteTensor(constant.tensor, constant.name, proto->mutable_g()->add_initializer());
         }
       }
     };
@@ -175,7 +183,8 @@ void SeparateOutputs(Graph& graph, int64_t opset) {
   for (size_t i = 0; i < graph.num_node_ids(); ++i) {
     if (!graph.alive(static_cast<NodeId>(i))) continue;
     for (const auto& [name, attribute] : graph.node(static_cast<NodeId>(i)).attrs.all()) {
-      if (const auto* nested = std::get_if<std::shared_ptr<Graph>>(&attribute)) SeparateOutputs(**nested, opset);
+      if (const auto* nested = std::get_if<std::shared_ptr<Graph>>(&attribute))
+        SeparateOutputs(**nested, opset);
     }
   }
   GraphBuilder build(graph, opset);
@@ -194,6 +203,7 @@ void SeparateOutputs(Graph& graph, int64_t opset) {
 struct Piece {
   std::string head;  // everything before the bytes
   Tensor tensor;     // empty: no bytes follow
+  Tensor factors;    // as of the constant
   bool external = false;
   int64_t padding = 0;  // zeros before it in the external file
 };
@@ -211,8 +221,8 @@ void SetExternal(const ExportOptions& options, int64_t offset, int64_t size,
   }
 }
 
-// A text for people, of blanks, of so many bytes that what follows the message and `behind` lies well in the file,
-// where the message begins at `begin` after a head of its own.
+// A text for people, of blanks, of so many bytes that what follows the message and `behind` lies well in the
+// file, where the message begins at `begin` after a head of its own.
 std::string Blanks(const std::string& message, const std::string& behind, int64_t begin, int64_t size) {
   for (int64_t blanks = 0; blanks < kRawAlignment; ++blanks) {
     // With tag and length, two bytes.
@@ -225,14 +235,15 @@ std::string Blanks(const std::string& message, const std::string& behind, int64_
 }
 
 // `begin` is where the first of them is in the file.
-std::vector<Piece> MakePieces(const std::vector<std::pair<std::string, Tensor>>& constants,
-                              const ExportOptions& options, int64_t begin) {
+std::vector<Piece> MakePieces(const std::vector<NamedConstant>& constants, const ExportOptions& options,
+                              int64_t begin) {
   std::vector<Piece> pieces;
   int64_t external_end = 0;
-  for (const auto& [name, tensor] : constants) {
+  for (const auto& [name, tensor, factors] : constants) {
     sluice_onnx::TensorProto proto;
     WriteTensorHeader(tensor, name, &proto);
     Piece piece;
+    piece.factors = factors;
     const bool bulk = tensor.dtype() != DataType::kString;
     const int64_t size = bulk ? tensor.byte_size() : 0;
     if (bulk && options.external && size >= options.external_from_bytes) {
@@ -259,12 +270,16 @@ std::vector<Piece> MakePieces(const std::vector<std::pair<std::string, Tensor>>&
 }
 
 void Put(const ByteSink& sink, const std::string& bytes) { sink(std::as_bytes(std::span(bytes))); }
-void Put(const ByteSink& sink, const Tensor& tensor) {
-  sink({static_cast<const std::byte*>(tensor.data()), static_cast<size_t>(tensor.byte_size())});
+void Put(const ByteSink& sink, const Tensor& tensor, const Tensor& factors) {
+  if (factors.empty()) {
+    sink({static_cast<const std::byte*>(tensor.data()), static_cast<size_t>(tensor.byte_size())});
+  } else {
+    MultiplyInPieces(tensor, factors, [&](std::span<const float> part) { sink(std::as_bytes(part)); });
+  }
 }
 
-// The version of the format that came with the opset, so that readers as old as the opset take the model: nothing
-// else here needs a newer one. 4 is the first where constants are no inputs.
+// The version of the format that came with the opset, so that readers as old as the opset take the model:
+// nothing else here needs a newer one. 4 is the first where constants are no inputs.
 int64_t IrVersionFor(const Graph& graph) {
   static constexpr std::pair<int64_t, int64_t> kFirstOpsets[] = {{23, 11}, {21, 10}, {19, 9}, {15, 8},
                                                                  {12, 7},  {11, 6},  {10, 5}};
@@ -306,12 +321,13 @@ void ExportOnnx(const Graph& source, const ByteSink& sink, const ExportOptions& 
   GraphWriter writer(*graph, graph->opsets, names);
   GraphProto proto;
   writer.Write({}, &proto);
-  const auto constants = writer.Constants();
+  const auto constants = writer.Constants(options.factors);
   const std::string model = ModelBytes(*graph), nodes = proto.SerializeAsString();
   std::vector<Piece> pieces;
   std::string head;
   int64_t size = 0;
-  // Where constants begin depends on their size, by the length of that number; it settles at once or nearly so.
+  // Where constants begin depends on their size, by the length of that number; it settles at once or nearly
+  // so.
   for (int i = 0; i < 3; ++i) {
     const size_t assumed = head.size();
     pieces = MakePieces(constants, options, static_cast<int64_t>(model.size() + assumed + nodes.size()));
@@ -333,10 +349,10 @@ void ExportOnnx(const Graph& source, const ByteSink& sink, const ExportOptions& 
   Put(sink, nodes);
   for (const Piece& piece : pieces) {
     Put(sink, piece.head);
-    if (!piece.external && !piece.tensor.empty()) Put(sink, piece.tensor);
+    if (!piece.external && !piece.tensor.empty()) Put(sink, piece.tensor, piece.factors);
     if (!piece.external) continue;
     Put(options.external, std::string(static_cast<size_t>(piece.padding), '\0'));
-    Put(options.external, piece.tensor);
+    Put(options.external, piece.tensor, piece.factors);
   }
 }
 

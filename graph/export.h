@@ -6,6 +6,7 @@
 #include <string>
 
 #include "graph/graph.h"
+#include "graph/late_products.h"
 
 namespace sluice {
 
@@ -18,6 +19,8 @@ struct ExportOptions {
   ByteSink external;
   std::string external_name;  // of that file, beside the model
   int64_t external_from_bytes = 1024;
+  // By which constants are multiplied while they are written; see TakeLateProducts.
+  LateFactors factors;
 };
 
 // Writes the graph as an ONNX model of the operators and versions that its nodes have; post-ops become nodes

@@ -1,5 +1,6 @@
 // sluice convert: Darknet networks to ONNX, and ONNX models to others.
 #include <fmt/format.h>
+#include <malloc.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
@@ -11,6 +12,7 @@
 #include "graph/export.h"
 #include "graph/import.h"
 #include "graph/infer.h"
+#include "graph/late_products.h"
 #include "graph/opset/convert_opset.h"
 #include "graph/verify.h"
 #include "kernels/evaluate.h"
@@ -60,6 +62,14 @@ int64_t ParseBatch(const std::string& text) {
   return batch;
 }
 
+bool IsDarknet(const Options& options) { return Extension(options.inputs[0]) == ".cfg"; }
+
+// Whether folded weights are computed when they are written: those of a model of `opset` that nothing reads
+// before. Mul broadcasts from opset 7 on.
+bool LeavesProducts(const Options& options, int64_t opset) {
+  return (options.optimize || IsDarknet(options)) && !options.half_weights && opset >= 7;
+}
+
 std::unique_ptr<Graph> ReadDarknet(const Options& options) {
   if (options.inputs.size() > 2)
     Fail(fmt::format("expected NET.cfg and NET.weights, found {} files", options.inputs.size()));
@@ -73,14 +83,13 @@ std::unique_ptr<Graph> ReadDarknet(const Options& options) {
   }
   darknet.batch = ParseBatch(options.batch);
   darknet.fold = !options.no_fold;
+  darknet.late = LeavesProducts(options, darknet.opset);
   if (!options.names.empty()) {
     const std::vector<std::byte> bytes = ReadFile(options.names);
     darknet.names = ParseLabels(std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
   }
   return ImportDarknet(options.inputs[0], options.inputs.size() > 1 ? options.inputs[1] : "", darknet);
 }
-
-bool IsDarknet(const Options& options) { return Extension(options.inputs[0]) == ".cfg"; }
 
 // Whether something is asked for that the import and the export alone do not do.
 bool Edits(const Options& options) {
@@ -136,9 +145,16 @@ int64_t ConstantBytes(const Graph& graph, int64_t* elems = nullptr) {
   return bytes;
 }
 
-// Edits in the order that lets each see what it is about. Returns what the result is compared with: the model
-// before anything that must not change its results; null where there is to be no run.
-std::unique_ptr<Graph> Edit(Graph& graph, const Options& options, std::vector<std::string>& notes) {
+// What Edit gives beside the graph.
+struct Edited {
+  // What the result is compared with: the model before anything that must not change its results; null where
+  // there is to be no run.
+  std::unique_ptr<Graph> original;
+  LateFactors factors;  // of the graph's constants
+};
+
+// Edits in the order that lets each see what it is about.
+Edited Edit(Graph& graph, const Options& options, std::vector<std::string>& notes) {
   PassContext ctx = MakeContext();
   std::unique_ptr<Graph> original;
   if (!options.shapes.empty()) {
@@ -161,10 +177,10 @@ std::unique_ptr<Graph> Edit(Graph& graph, const Options& options, std::vector<st
   const bool standard = graph.opsets.count("") != 0;
   if (!standard && options.opset) Fail("--opset: the model uses no operator of the standard domain");
   const int64_t opset = options.opset.value_or(standard ? graph.opsets.at("") : kNewestOpset);
+  ctx.late_products = LeavesProducts(options, opset);
+  const size_t nodes_before = graph.num_nodes();
   if (options.optimize) {
-    const size_t before = graph.num_nodes();
     OptimizeForExport(graph, options.disabled_passes, std::max(opset, kDarknetOpset), ctx);
-    notes.push_back(fmt::format("{} of {} nodes left", graph.num_nodes(), before));
   }
   if (options.half_weights) {
     const HalfWeights half = StoreWeightsAsHalf(graph, ctx);
@@ -178,7 +194,10 @@ std::unique_ptr<Graph> Edit(Graph& graph, const Options& options, std::vector<st
   if (options.strip) Strip(graph);
   graph.Compact();
   Verify(graph);
-  return original;
+  Edited edited = {std::move(original), {}};
+  if (ctx.late_products) edited.factors = TakeLateProducts(graph);
+  if (options.optimize) notes.push_back(fmt::format("{} of {} nodes left", graph.num_nodes(), nodes_before));
+  return edited;
 }
 
 std::string CheckNote(const ConversionCheck& check) {
@@ -191,7 +210,7 @@ std::string CheckNote(const ConversionCheck& check) {
 
 // Writes the model beside its place, checks it there and puts it in its place. Weights that only `graph`
 // holds are freed before the checks.
-void Write(std::unique_ptr<Graph> graph, std::unique_ptr<Graph> original, const Options& options,
+void Write(std::unique_ptr<Graph> graph, Edited edited, const Options& options,
            std::vector<std::string>& notes) {
   Progress progress("converting");
   const std::string name = std::filesystem::path(options.output).filename().string();
@@ -208,6 +227,7 @@ void Write(std::unique_ptr<Graph> graph, std::unique_ptr<Graph> original, const 
   };
   const PutBytes model = counted(files.Open(name));
   ExportOptions how;
+  how.factors = std::move(edited.factors);
   if (options.external || bytes > kMostInline) {
     how.external_name = name + ".data";
     how.external = counted(files.Open(how.external_name));
@@ -218,15 +238,24 @@ void Write(std::unique_ptr<Graph> graph, std::unique_ptr<Graph> original, const 
   graph.reset();
   progress.Show(1, "reading it back");
   CheckByImport(signature, files.staged(name));
-  if (original) {
+  if (edited.original) {
     const auto stage = [&](std::string_view what) { progress.Show(1, what); };
     notes.push_back(
-        CheckNote(CheckByRun(std::move(original), files.staged(name), options.half_weights, stage)));
+        CheckNote(CheckByRun(std::move(edited.original), files.staged(name), options.half_weights, stage)));
   }
   files.Commit();
 }
 
+// Memory that is given back stays with the process: the check packs weights layer by layer, and new pages cost more
+// than the packing.
+void KeepFreedMemory() {
+  constexpr int kMost = 1 << 30;
+  mallopt(M_MMAP_THRESHOLD, kMost);
+  mallopt(M_TRIM_THRESHOLD, kMost);
+}
+
 int Run(const Options& options) {
+  KeepFreedMemory();
   if (!options.disabled_passes.empty() && !options.optimize) Fail("--disable-pass goes with --optimize");
   // A place that cannot be written to is found out before the work.
   if (std::error_code error; std::filesystem::is_directory(options.output, error)) {
@@ -234,13 +263,13 @@ int Run(const Options& options) {
   }
   std::unique_ptr<Graph> graph = ReadModel(options);
   std::vector<std::string> notes;
-  std::unique_ptr<Graph> original = Edit(*graph, options, notes);
+  Edited edited = Edit(*graph, options, notes);
   int64_t parameters = 0;
   ConstantBytes(*graph, &parameters);
   std::string line =
       fmt::format("{}: {} nodes, {} parameters", options.output, graph->num_nodes(), parameters);
   if (graph->opsets.count("") != 0) line += fmt::format(", opset {}", graph->opsets.at(""));
-  Write(std::move(graph), std::move(original), options, notes);
+  Write(std::move(graph), std::move(edited), options, notes);
   if (IsDarknet(options) && options.inputs.size() == 1) line += ", random weights";
   for (const std::string& note : notes) line += "; " + note;
   // A stream may be standard output, where the model is.

@@ -34,13 +34,14 @@ class Random {
     state_ ^= state_ >> 27;
     return state_ * 0x2545f4914f6cdd1dull;
   }
-  // In [0, 1).
-  double Uniform() { return static_cast<double>(Next() >> 11) * 0x1p-53; }
   // Close to a normal distribution of mean 0 and variance 1, within -6 and 6: the sum of 12 uniform ones.
   double Normal() {
-    double sum = -6;
-    for (int i = 0; i < 12; ++i) sum += Uniform();
-    return sum;
+    uint64_t sum = 0;
+    for (int i = 0; i < 4; ++i) {
+      const uint64_t bits = Next();
+      for (int j = 0; j < 3; ++j) sum += bits >> (21 * j) & 0x1fffff;
+    }
+    return static_cast<double>(sum) * 0x1p-21 - 6;
   }
 
  private:

@@ -69,20 +69,18 @@ Layer Deconvolutional(Network& net, const Section& section) {
   if (y.h < 1 || y.w < 1)
     section.Fail("pad", "padding " + std::to_string(pad) + " leaves nothing of the output");
   Tensor bias = net.weights.TakeNear({filters}, 0.0f, 0.05f);
-  Normalization norm;
+  std::optional<Normalization> norm;
   if (normalized) norm = TakeNormalization(net, bias, filters);
   Tensor weights = net.weights.Take({x.c, filters, size, size},
                                     std::max<int64_t>(1, x.c * size * size / (stride * stride)));
-  const bool folded = normalized && net.fold && !net.weights.overrun();
-  if (folded) bias = Fold(net, norm, 1, weights);
-  GraphBuilder& b = net.build;
-  std::vector<ValueId> inputs = {x.value, b.Constant("weights", std::move(weights))};
-  if (!normalized || folded) inputs.push_back(b.Constant("bias", std::move(bias)));
-  y.value = b.Op("ConvTranspose", std::move(inputs),
-                 {{"kernel_shape", std::vector<int64_t>{size, size}},
-                  {"strides", std::vector<int64_t>{stride, stride}},
-                  {"pads", std::vector<int64_t>(4, pad)}});
-  if (normalized && !folded) y.value = Normalize(net, y.value, norm);
+  const Parameters parameters = Place(net, std::move(weights), std::move(bias), std::move(norm), 1);
+  std::vector<ValueId> inputs = {x.value, parameters.weights};
+  if (!parameters.norm) inputs.push_back(parameters.bias);
+  y.value = net.build.Op("ConvTranspose", std::move(inputs),
+                         {{"kernel_shape", std::vector<int64_t>{size, size}},
+                          {"strides", std::vector<int64_t>{stride, stride}},
+                          {"pads", std::vector<int64_t>(4, pad)}});
+  if (parameters.norm) y.value = Normalize(net, y.value, *parameters.norm);
   y.value = Activate(net, section, y.value, "logistic");
   return y;
 }

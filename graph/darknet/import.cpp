@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "graph/late_products.h"
 #include "graph/mapped_file.h"
 #include "graph/operator.h"
 #include "sluice/error.h"
@@ -241,8 +242,7 @@ std::unique_ptr<Graph> ImportDarknetText(std::string_view cfg, const std::string
   graph->inputs.push_back(input.value);
   darknet::Weights numbers = std::move(weights);
   GraphBuilder build(*graph, options.opset);
-  Network net{build,    numbers, options.fold, batch, input.c, input.w, input.h,
-              cfg_name, input,   {},           {},    {},      {}};
+  Network net{build, numbers, options.fold, batch, input.c, input.w, input.h, cfg_name, input, {}, {}, {}};
   for (size_t i = 1; i < sections.size(); ++i) {
     const Section& section = sections[i];
     const darknet::SectionBuilder builder = darknet::FindSection(section.name());
@@ -265,6 +265,7 @@ std::unique_ptr<Graph> ImportDarknetText(std::string_view cfg, const std::string
   CheckNames(net, options);
   SetOutputs(net, options, *graph);
   AddStates(net, *graph);
+  if (!options.late) ComputeLateProducts(*graph);
   graph->metadata["source"] = "Darknet " + BaseName(cfg_name);
   if (numbers.made_up()) graph->metadata["weights"] = "random, seed " + std::to_string(options.seed);
   if (!options.names.empty()) graph->metadata["labels"] = Joined(options.names);

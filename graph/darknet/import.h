@@ -15,6 +15,7 @@ struct DarknetOptions {
   int64_t batch = 1;    // -1: left open, named "N"
   bool decode = false;  // outputs boxes, scores, classes instead of the heads
   bool fold = true;     // BatchNormalization into the convolution before it
+  bool late = false;    // where it folds, weights are left as products (graph/late_products.h)
   darknet::DecodeOptions decoding;
   std::vector<std::string> names;  // of the classes; may be empty
   uint64_t seed = 1;               // of the weights where there is no file

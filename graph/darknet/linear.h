@@ -4,11 +4,18 @@
 
 namespace sluice::darknet {
 
+// What a layer multiplies by and adds, in the graph.
+struct Parameters {
+  ValueId weights = ValueId::kNone, bias = ValueId::kNone;  // no bias where `norm` has it
+  std::optional<Normalization> norm;                        // what follows the layer, unless folded
+};
+// Puts them there. `norm` is folded where the network folds: into weights whose channels are along `axis`, 0 or 1.
+Parameters Place(Network& net, Tensor weights, Tensor bias, std::optional<Normalization> norm, int axis);
+
 // The weights of a [connected] section or of such a part of a recurrent one, in the order of the file.
 struct Dense {
-  ValueId weights = ValueId::kNone, bias = ValueId::kNone;  // no bias where `norm` has it
-  bool transposed = false;                                  // [inputs, outputs] instead of [outputs, inputs]
-  std::optional<Normalization> norm;                        // unless folded
+  Parameters parameters;
+  bool transposed = false;  // [inputs, outputs] instead of [outputs, inputs]
 };
 Dense TakeDense(Network& net, int64_t inputs, int64_t outputs, bool normalized);
 // x [n, inputs] to [n, outputs], without an activation.
@@ -21,8 +28,7 @@ struct ConvolutionShape {
 // The same for [convolutional].
 struct Convolution {
   ConvolutionShape shape;
-  ValueId weights = ValueId::kNone, bias = ValueId::kNone;
-  std::optional<Normalization> norm;
+  Parameters parameters;
 };
 // Fails where the groups divide `channels` or the filters not.
 Convolution TakeConvolution(Network& net, const Section& section, int64_t channels,

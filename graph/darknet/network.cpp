@@ -92,29 +92,18 @@ ValueId Normalize(Network& net, ValueId x, const Normalization& norm) {
               {{"epsilon", kEpsilon}});
 }
 
-Tensor Fold(Network& net, const Normalization& norm, int axis, Tensor& weights) {
-  const auto channels = weights.shape()[static_cast<size_t>(axis)];
+Affine AffineOf(const Normalization& norm) {
   const auto scale = norm.scale.values<float>(), mean = norm.mean.values<float>(),
-             variance = norm.variance.values<float>(), shift = norm.bias.values<float>();
-  std::vector<float> factors(static_cast<size_t>(channels));
-  Tensor bias(DataType::kFloat, {channels});
-  for (size_t i = 0; i < factors.size(); ++i) {
+             variance = norm.variance.values<float>(), bias = norm.bias.values<float>();
+  Affine affine = {Tensor(DataType::kFloat, norm.scale.shape()),
+                   Tensor(DataType::kFloat, norm.scale.shape())};
+  for (size_t i = 0; i < scale.size(); ++i) {
     const double factor =
         static_cast<double>(scale[i]) / std::sqrt(static_cast<double>(variance[i]) + kEpsilon);
-    factors[i] = static_cast<float>(factor);
-    bias.mutable_values<float>()[i] = static_cast<float>(shift[i] - factor * mean[i]);
+    affine.scale.mutable_values<float>()[i] = static_cast<float>(factor);
+    affine.shift.mutable_values<float>()[i] = static_cast<float>(bias[i] - factor * mean[i]);
   }
-  const int64_t outer = axis == 0 ? 1 : weights.shape()[0],
-                inner = weights.num_elements() / (outer * channels);
-  Tensor scaled = net.room.Floats(weights.shape());
-  const float* from = static_cast<const float*>(weights.data());
-  float* to = static_cast<float*>(scaled.mutable_data());
-  for (int64_t i = 0; i < outer * channels; ++i) {
-    const float factor = factors[static_cast<size_t>(i % channels)];
-    for (int64_t j = 0; j < inner; ++j) *to++ = *from++ * factor;
-  }
-  weights = std::move(scaled);
-  return bias;
+  return affine;
 }
 
 Layer Blur(Network& net, const Section& section, const Layer& x, int64_t kind, int64_t stride_x,

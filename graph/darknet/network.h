@@ -6,7 +6,6 @@
 
 #include "graph/builder.h"
 #include "graph/darknet/cfg.h"
-#include "graph/darknet/room.h"
 #include "graph/darknet/weights.h"
 
 namespace sluice::darknet {
@@ -52,7 +51,6 @@ struct Network {
   std::vector<Layer> layers;  // one for each section after [net]
   std::vector<Head> heads;
   std::vector<State> states;
-  Room room;  // for weights that are not those of the file
 
   // The layer that `index` names in `key` of the section at hand: absolute, or relative where negative.
   const Layer& At(const Section& section, std::string_view key, int64_t index) const;
@@ -90,9 +88,11 @@ struct Normalization {
 // The statistics that follow in the weights file: scale, mean, variance. `bias` was read before.
 Normalization TakeNormalization(Network& net, Tensor bias, int64_t channels);
 ValueId Normalize(Network& net, ValueId x, const Normalization& norm);
-// Instead of Normalize: scales `weights`, whose channels are along `axis` 0 or 1, and gives the bias that
-// goes with them.
-Tensor Fold(Network& net, const Normalization& norm, int axis, Tensor& weights);
+// The same as scale x + shift, [channels] each.
+struct Affine {
+  Tensor scale, shift;
+};
+Affine AffineOf(const Normalization& norm);
 
 // A blur of stride `stride` over each channel, as `antialiasing` asks for after a layer: 3x3 binomial, or 2x2
 // even.

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "graph/late_products.h"
 #include "graph/passes/match.h"
 #include "graph/passes/passes.h"
 #include "graph/passes/rewrite.h"
@@ -16,6 +17,13 @@ namespace sluice {
 namespace {
 
 using Numbers = std::vector<double>;
+
+constexpr int kMulVersion = 7;  // the first that broadcasts as all do since
+
+void Multiply(Numbers& factors, const Numbers& by) {
+  if (factors.empty()) factors.assign(by.size(), 1);
+  for (size_t i = 0; i < factors.size(); ++i) factors[i] *= by[i];
+}
 
 struct Affine {
   Numbers scale, shift;
@@ -33,8 +41,8 @@ class Linear {
   bool pads = false;  // zeros enter beside the input's values
   bool takes_bias = false;
 
-  void ScaleOutputs(const PassContext& ctx, const Affine& affine);
-  void ScaleInputs(const PassContext& ctx, const Affine& affine);
+  void ScaleOutputs(const Affine& affine);
+  void ScaleInputs(const Affine& affine);
   void Store(Graph& graph, const PassContext& ctx, NodeId id) const;
 
  private:
@@ -44,11 +52,21 @@ class Linear {
   // Calls fn(weights), a span of float or double.
   template <typename Fn>
   void WithWeights(Fn fn) const;
-  // Multiplies by factor(output channel, input channel) in double.
-  template <typename Factor>
-  void Multiply(const PassContext& ctx, Factor factor);
+  double Factor(size_t output, size_t input) const {
+    return (output_factors_.empty() ? 1 : output_factors_[output]) *
+           (input_factors_.empty() ? 1 : input_factors_[input]);
+  }
+  // The weights times their factors, in double.
+  Tensor Product(const PassContext& ctx) const;
+  // Takes over those of a late product; false where they do not go with the node's channels.
+  bool TakeFactors(const Tensor& factors);
+  // The factors as such a product has them; empty where they vary along both axes or with the group, or the
+  // weights are not of float.
+  Tensor FactorsBeside(const PassContext& ctx) const;
 
-  Tensor weights_;  // float as they are, other types in double
+  ValueId source_ = ValueId::kNone;         // the constant that the weights are
+  Tensor weights_;                          // float as they are, other types in double
+  Numbers output_factors_, input_factors_;  // what they are multiplied by, for each channel; empty: 1
   Numbers bias_;
   Shape weights_shape_;
   DataType dtype_ = DataType::kUndefined;
@@ -65,8 +83,13 @@ std::optional<Linear> Linear::Of(const Graph& graph, const PassContext& ctx, Nod
   result.is_gemm_ = IsOp(node, "Gemm");
   if (!conv && !transposed && !matmul && !result.is_gemm_) return std::nullopt;
   const auto rank = RankOf(graph, node.inputs[0]);
-  if (!rank || !graph.IsConstant(node.inputs[1])) return std::nullopt;
-  const Tensor& weights = graph.value(node.inputs[1]).constant;
+  if (!rank) return std::nullopt;
+  result.source_ = node.inputs[1];
+  const NodeId product = graph.value(result.source_).producer;
+  const bool late = ctx.late_products && product != NodeId::kNone && IsLateProduct(graph, product);
+  if (late) result.source_ = graph.node(product).inputs[0];
+  if (!graph.IsConstant(result.source_)) return std::nullopt;
+  const Tensor& weights = graph.value(result.source_).constant;
   result.weights_shape_ = weights.shape();
   result.dtype_ = weights.dtype();
   result.rank = *rank;
@@ -107,6 +130,7 @@ std::optional<Linear> Linear::Of(const Graph& graph, const PassContext& ctx, Nod
   result.weights_ =
       result.dtype_ == DataType::kFloat ? weights : ConvertTensor(ctx, weights, DataType::kDouble);
   if (result.weights_.empty()) return std::nullopt;
+  if (late && !result.TakeFactors(graph.value(graph.node(product).inputs[1]).constant)) return std::nullopt;
   return result;
 }
 
@@ -135,8 +159,8 @@ void Linear::WithWeights(Fn fn) const {
     fn(weights_.values<double>());
 }
 
-template <typename Factor>
-void Linear::Multiply(const PassContext& ctx, Factor factor) {
+Tensor Linear::Product(const PassContext& ctx) const {
+  if (output_factors_.empty() && input_factors_.empty()) return weights_;
   Tensor product(weights_.dtype(), weights_shape_);
   // Enough to be worth a thread's start; new memory, whose pages come as they are written, is most of the
   // time.
@@ -150,7 +174,7 @@ void Linear::Multiply(const PassContext& ctx, Factor factor) {
     const auto multiply = [&](int64_t piece) {
       const int64_t begin = piece * rows_per_piece, end = std::min(rows, begin + rows_per_piece);
       EachWeight(begin, end, [&](size_t output, size_t input, size_t at) {
-        to[at] = static_cast<T>(static_cast<double>(weights[at]) * factor(output, input));
+        to[at] = static_cast<T>(static_cast<double>(weights[at]) * Factor(output, input));
       });
     };
     if (ctx.for_each && pieces > 1) {
@@ -159,31 +183,59 @@ void Linear::Multiply(const PassContext& ctx, Factor factor) {
       for (int64_t piece = 0; piece < pieces; ++piece) multiply(piece);
     }
   });
-  weights_ = std::move(product);
+  return product;
 }
 
-void Linear::ScaleOutputs(const PassContext& ctx, const Affine& affine) {
-  Multiply(ctx, [&](size_t output, size_t) { return affine.scale[output]; });
+void Linear::ScaleOutputs(const Affine& affine) {
+  Multiply(output_factors_, affine.scale);
   for (size_t i = 0; i < bias_.size(); ++i) bias_[i] = bias_[i] * affine.scale[i] + affine.shift[i];
 }
 
-void Linear::ScaleInputs(const PassContext& ctx, const Affine& affine) {
+void Linear::ScaleInputs(const Affine& affine) {
   if (affine.shifts) {
     WithWeights([&](auto weights) {
       EachWeight(0, weights_shape_[0], [&](size_t output, size_t input, size_t at) {
-        bias_[output] += static_cast<double>(weights[at]) * affine.shift[input];
+        bias_[output] += static_cast<double>(weights[at]) * Factor(output, input) * affine.shift[input];
       });
     });
   }
-  Multiply(ctx, [&](size_t, size_t input) { return affine.scale[input]; });
+  Multiply(input_factors_, affine.scale);
+}
+
+bool Linear::TakeFactors(const Tensor& factors) {
+  const bool along_rows = factors.shape()[0] == weights_shape_[0] && factors.shape()[1] == 1;
+  Numbers& side = along_rows == inputs_first_ ? input_factors_ : output_factors_;
+  // Those along the second axis are the same for all groups.
+  const auto count = static_cast<size_t>(along_rows == inputs_first_ ? inputs : outputs);
+  const auto values = factors.values<float>();
+  if (values.size() != count) return false;
+  side.assign(values.begin(), values.end());
+  return true;
+}
+
+Tensor Linear::FactorsBeside(const PassContext& ctx) const {
+  const bool by_output = !output_factors_.empty();
+  if (dtype_ != DataType::kFloat || by_output == !input_factors_.empty()) return {};
+  const bool along_rows = by_output != inputs_first_;
+  if (!along_rows && groups_ > 1) return {};
+  Shape shape(weights_shape_.size(), 1);
+  shape[along_rows ? 0 : 1] = weights_shape_[along_rows ? 0 : 1];
+  return FloatTensor(ctx, DataType::kFloat, shape, by_output ? output_factors_ : input_factors_);
 }
 
 void Linear::Store(Graph& graph, const PassContext& ctx, NodeId id) const {
   const ValueId old = graph.node(id).inputs[1];
+  const NodeId product = graph.value(old).producer;
   const std::string name = graph.value(old).name;
-  graph.SetInput(id, 1, graph.AddConstant(name, ConvertTensor(ctx, weights_, dtype_)));
-  // Not kept until the graph is compacted: weights are most of a model.
-  if (graph.value(old).users.empty() && !graph.IsOutput(old)) graph.value(old).constant = {};
+  if (const Tensor factors = ctx.late_products ? FactorsBeside(ctx) : Tensor(); !factors.empty()) {
+    const ValueId beside = graph.AddConstant(name + "/factors", factors);
+    graph.SetInput(id, 1, AddOp(graph, MakeOp("Mul", kMulVersion, {source_, beside}), name));
+  } else {
+    graph.SetInput(id, 1, graph.AddConstant(name, ConvertTensor(ctx, Product(ctx), dtype_)));
+    // Not kept until the graph is compacted: weights are most of a model.
+    if (graph.value(source_).users.empty() && !graph.IsOutput(source_)) graph.value(source_).constant = {};
+  }
+  if (product != NodeId::kNone) RemoveUnused(graph, product);
   if (!takes_bias) return;
   SetOptionalInput(graph, id, 2,
                    graph.AddConstant(name + "/bias", FloatTensor(ctx, dtype_, {outputs}, bias_)));
@@ -209,7 +261,7 @@ class Folding {
       ctx_.Kept(graph_, node, "the " + target.op_type + " before it has no bias to take the shift");
       return false;
     }
-    linear->ScaleOutputs(ctx_, *affine);
+    linear->ScaleOutputs(*affine);
     ctx_.Applied(graph_, node, "folded into the weights of " + Describe(target, graph_.value(*x).name));
     linear->Store(graph_, ctx_, producer);
     Absorb(graph_, id, *x);
@@ -240,7 +292,7 @@ class Folding {
                     (linear->pads ? "pads its input with zeros" : "has no bias"));
       return false;
     }
-    linear->ScaleInputs(ctx_, *affine);
+    linear->ScaleInputs(*affine);
     ctx_.Applied(graph_, node, "folded into the weights of " + place);
     linear->Store(graph_, ctx_, user);
     Bypass(graph_, id, *x);

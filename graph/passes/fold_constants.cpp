@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "graph/infer.h"
+#include "graph/late_products.h"
 #include "graph/passes/match.h"
 #include "graph/passes/passes.h"
 #include "graph/passes/rewrite.h"
@@ -39,6 +40,7 @@ class Folder {
   bool Fold(NodeId id) {
     const Node& node = graph_.node(id);
     if (node.op == nullptr || !node.op->pure || node.captures > 0) return false;
+    if (ctx_.late_products && IsLateProduct(graph_, id)) return false;
     std::vector<Value> values;
     std::vector<const ValueType*> types;
     std::vector<const Tensor*> constants;

@@ -28,6 +28,9 @@ class PassContext {
   // Calls fn(0) to fn(count - 1), in any order and perhaps several at once; empty: one after the other. Supplied by
   // the runtime, which owns the threads.
   std::function<void(int64_t count, const std::function<void(int64_t)>& fn)> for_each;
+  // Weights of float that folding multiplies stay products (graph/late_products.h), for a graph that is to be
+  // written.
+  bool late_products = false;
   std::vector<Note> notes;
 
   // The pass that runs now, for the notes.
