@@ -125,20 +125,17 @@ void ImageConvKernel::PackWeights(PrepareContext& ctx) {
       float* to = reinterpret_cast<float*>(bytes) + panel * g.ic * taps_ * width;
       const int64_t first = panel * width, channels = std::min(width, g.oc - first);
       const int64_t elems = g.ic * taps_;
-      // So many neighbours of every channel at a time: each line of the cache is read once.
-      constexpr int64_t kNeighbours = 16;
+      // So many neighbours of every channel at a time: lines of the cache are read once, several in a row.
+      constexpr int64_t kNeighbours = 64;
+      std::vector<float> lines(static_cast<size_t>(kNeighbours * channels));
       for (int64_t elem = 0; elem < elems; elem += kNeighbours) {
         const int64_t count = std::min(kNeighbours, elems - elem);
-        float* lines[kNeighbours];
+        InterleaveFloats(from + first * elems + elem, elems, channels, count, lines.data());
         for (int64_t e = 0; e < count; ++e) {
           const int64_t ic = (elem + e) / taps_, tap = (elem + e) % taps_, plane = ic / depth_;
           const int64_t depth = plane + 1 < planes_ ? depth_ : last_depth_;
-          lines[e] = to + (plane * depth_ * taps_ + tap * depth + ic % depth_) * width;
-          std::fill(lines[e] + channels, lines[e] + width, 0.0f);
-        }
-        for (int64_t i = 0; i < channels; ++i) {
-          const float* neighbours = from + (first + i) * elems + elem;
-          for (int64_t e = 0; e < count; ++e) lines[e][i] = neighbours[e];
+          float* line = to + (plane * depth_ * taps_ + tap * depth + ic % depth_) * width;
+          std::fill(std::copy_n(lines.data() + e * channels, channels, line), line + width, 0.0f);
         }
       }
     });

@@ -174,7 +174,30 @@ void InterleaveOf(const float* src, int64_t stride, int64_t channels, int64_t n,
                             d, dst + i * 3);
     }
   }
-  for (int64_t c = 0; c < channels; ++c) {
+  int64_t c = 0;
+#if HWY_TARGET != HWY_SCALAR
+  // Squares of four.
+  const hn::FixedTag<float, 4> four;
+  const int64_t columns = i + (n - i) / 4 * 4;
+  for (; c + 4 <= channels; c += 4) {
+    const float* from = src + c * stride;
+    for (int64_t j = i; j < columns; j += 4) {
+      const auto a = hn::LoadU(four, from + j), b = hn::LoadU(four, from + stride + j),
+                 e = hn::LoadU(four, from + 2 * stride + j), f = hn::LoadU(four, from + 3 * stride + j);
+      const auto ab_low = hn::InterleaveLower(four, a, b), ab_high = hn::InterleaveUpper(four, a, b),
+                 ef_low = hn::InterleaveLower(four, e, f), ef_high = hn::InterleaveUpper(four, e, f);
+      float* to = dst + j * channels + c;
+      hn::StoreU(hn::ConcatLowerLower(four, ef_low, ab_low), four, to);
+      hn::StoreU(hn::ConcatUpperUpper(four, ef_low, ab_low), four, to + channels);
+      hn::StoreU(hn::ConcatLowerLower(four, ef_high, ab_high), four, to + 2 * channels);
+      hn::StoreU(hn::ConcatUpperUpper(four, ef_high, ab_high), four, to + 3 * channels);
+    }
+    for (int64_t j = columns; j < n; ++j) {
+      for (int64_t k = 0; k < 4; ++k) dst[j * channels + c + k] = from[k * stride + j];
+    }
+  }
+#endif
+  for (; c < channels; ++c) {
     for (int64_t j = i; j < n; ++j) dst[j * channels + c] = src[c * stride + j];
   }
 }
