@@ -15,11 +15,14 @@ namespace {
 // What things take in floating-point operations at the peak, measured on AVX-512 processors with 1 MiB of L2:
 // shares of the peak that products and direct convolutions reach; transforming a tile's vector of channels
 // there and back, of F(4x4) (F(2x2): by the elements), and how many times that where the input is yet to come
-// from another core; and reading a byte of weights from the L3 cache, or past it.
+// from another core; transforming a kernel of F(5x5)'s weights; and reading a byte of weights from the L3
+// cache, or past it.
 constexpr double kProductShare = 0.88, kDirectShare = 0.9;
-constexpr double kInputCost = 10000, kOutputCost = 8000, kFarInput = 2.5;
+constexpr double kInputCost = 10000, kOutputCost = 8000, kFarInput = 2.5, kWeightCost = 300;
 constexpr double kOpsPerByteL3 = 4, kOpsPerByte = 8;
 constexpr double kL3Bytes = 8e6;
+// F(5x5) has many elements, whose weights would be too many to keep.
+constexpr int kLateM = 5;
 // A gain below this is noise.
 constexpr double kLeastGain = 0.9;
 // Packed weights of one layer; more is better spent on a direct convolution.
@@ -64,6 +67,7 @@ WinogradKernel::Candidate WinogradKernel::Estimate(int m, Layout layout) const {
   Candidate c;
   WinogradShape& s = c.shape;
   s.m = m;
+  s.late = m == kLateM;
   s.kernel = static_cast<int>(g.window.kernel[0]);
   s.stride = static_cast<int>(g.window.strides[0]);
   s.block = BlockOf(layout);
@@ -85,7 +89,9 @@ WinogradKernel::Candidate WinogradKernel::Estimate(int m, Layout layout) const {
   const double vectors =
       static_cast<double>(all * s.elems()) / 36 / static_cast<double>(s.block);  // but for their channels
   const double input = vectors * kInputCost * static_cast<double>(s.ic());
-  const double others = products / kProductShare + vectors * kOutputCost * static_cast<double>(s.oc()) +
+  const double transforms = s.late ? static_cast<double>(s.ic() * s.oc()) * kWeightCost : 0;
+  const double others = products / kProductShare + transforms +
+                        vectors * kOutputCost * static_cast<double>(s.oc()) +
                         WeightsCost(WinogradPackedElems(s) * 4, c.groups);
   // Each range of panels transforms the input anew and has 64 channels at least.
   const int64_t ranges = std::clamp<int64_t>(s.oc() / 64, 1, panels);
@@ -106,8 +112,6 @@ void WinogradKernel::Prepare(PrepareContext& ctx) {
   if (g.groups != 1) ctx.Decline("groups");
   const Tensor* weights = ctx.constant(1);
   if (weights == nullptr) ctx.Decline("weights are not constant");
-  if (!ctx.weights_may_grow(weights->byte_size()))
-    ctx.Decline("its weights are to take no more than they are (max_weight_bytes)");
   has_bias_ = ctx.has_input(2);
   if (has_bias_ && ctx.constant(2) == nullptr) ctx.Decline("bias is not constant");
   if (ctx.output(0).num_elements() == 0 || g.ic == 0) ctx.Decline("empty tensors");
@@ -123,13 +127,19 @@ void WinogradKernel::Prepare(PrepareContext& ctx) {
     ctx.Decline("post-op " + ToString(ctx.post_ops()[taken]));
 
   std::vector<Candidate> found;
-  for (int m : {6, 4, 2}) {
+  for (int m : {6, kLateM, 4, 2}) {
     bool fast = false;
     if (!WithWinogradForm(m, kernel, stride, [&](const auto& form) { fast = form.fast; })) continue;
     if (fast && ctx.accuracy() != Accuracy::kFast) continue;
-    found.push_back(Estimate(m, layout));
+    const int64_t tiles = g.n * CeilDiv(g.out[0], m) * CeilDiv(g.out[1], m);
+    if (m == kLateM ? tiles <= WinogradLateTiles() : ctx.weights_may_grow(weights->byte_size()))
+      found.push_back(Estimate(m, layout));
   }
-  if (found.empty()) ctx.Decline("no form for this kernel and these strides");
+  if (found.empty()) {
+    ctx.Decline(ctx.weights_may_grow(weights->byte_size())
+                    ? "no form for this kernel and these strides"
+                    : "its weights are to take no more than they are (max_weight_bytes)");
+  }
   std::stable_sort(found.begin(), found.end(),
                    [](const Candidate& a, const Candidate& b) { return a.cost < b.cost; });
   const Candidate& best = found[static_cast<size_t>(MeasuringScope::WayOf(static_cast<int>(found.size())))];
@@ -144,7 +154,8 @@ void WinogradKernel::Prepare(PrepareContext& ctx) {
   group_tiles_ = best.group_tiles;
   splits_ = best.splits;
   image_tiles_ = g.n * shape_.tile_rows() * shape_.tile_cols();
-  if (WinogradPackedElems(shape_) * 4 > kMostPackedBytes) ctx.Decline("packed weights would be too large");
+  if (!shape_.late && WinogradPackedElems(shape_) * 4 > kMostPackedBytes)
+    ctx.Decline("packed weights would be too large");
 
   if (MeasuringScope::Unwanted(name())) ctx.Decline("measured slower");
 
@@ -156,10 +167,11 @@ void WinogradKernel::Prepare(PrepareContext& ctx) {
 
 void WinogradKernel::PackWeights(PrepareContext& ctx) {
   const Tensor& weights = *ctx.constant(1);
-  const std::string format = "winograd " + std::to_string(shape_.m) + " " + std::to_string(shape_.kernel) +
-                             " " + std::to_string(shape_.stride) + " " + std::to_string(shape_.block) + " " +
-                             std::to_string(WinogradPanel()) + " " + std::to_string(geometry_.oc) + " " +
-                             std::to_string(geometry_.ic);
+  const std::string form =
+      shape_.late ? "late" : std::to_string(shape_.m) + " " + std::to_string(shape_.stride);
+  const std::string format = "winograd " + form + " " + std::to_string(shape_.kernel) + " " +
+                             std::to_string(shape_.block) + " " + std::to_string(WinogradPanel()) + " " +
+                             std::to_string(geometry_.oc) + " " + std::to_string(geometry_.ic);
   packed_ = PackShared(weights, format, WinogradPackedElems(shape_) * 4, [&](std::byte* to) {
     ForEachTile(WinogradPanels(shape_), [&](int64_t panel) {
       WinogradPack(shape_, static_cast<const float*>(weights.data()), geometry_.oc, geometry_.ic, panel,

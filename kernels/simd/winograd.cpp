@@ -15,6 +15,7 @@
 #include "kernels/simd/toom_cook-inl.h"
 #include "kernels/simd/vector_ops-inl.h"
 #include "kernels/simd/winograd_form.h"
+#include "kernels/simd/winograd_late.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace sluice {
@@ -33,11 +34,6 @@ constexpr int kRows = 6;
 
 // Bytes of weights that are in the L2 cache from one group of tiles to the next.
 constexpr int64_t kStays = 512 * 1024;
-
-// Floats between two elements of transformed input and of products: a vector more than there are, since lines
-// a power of two apart would share few sets of the cache.
-HWY_INLINE int64_t InputStride(const WinogradShape& s, int64_t tiles) { return tiles * s.ic() + 16; }
-HWY_INLINE int64_t ProductStride(int64_t tiles, int64_t width) { return tiles * width + 16; }
 
 HWY_INLINE V Twice(V x) { return hn::Add(x, x); }
 
@@ -180,7 +176,8 @@ void Products(const float* a, int64_t ld, int64_t count, int64_t pieces, int64_t
     --pieces;
   }
   if constexpr (rows > 1) {
-    if (pieces > 0) Products<block, rows - 1, vectors>(a, ld, count, pieces, blocks, panel, width, ahead, c);
+    if (pieces > 0)
+      Products<block, rows - 1, vectors>(a, ld, count, pieces, blocks, panel, width, ahead, c);
   }
 }
 
@@ -246,29 +243,40 @@ void TransformOutput(const WinogradShape& s, const float* products, int64_t widt
 
 int64_t Panel() { return 2 * static_cast<int64_t>(hn::Lanes(Tag())); }
 
+// The products of one panel with weights that are transformed.
+template <int block>
+void PanelProducts(const WinogradShape& s, const float* v, const float* weights, int64_t tiles, int64_t lines,
+                   bool narrow, float* products) {
+  const int64_t width = Panel(), panel_elems = s.ic() * width, ld = tiles * block;
+  const int64_t stride = InputStride(s, tiles), product_stride = ProductStride(tiles, width);
+  const int64_t pieces = (tiles + kRows - 1) / kRows;
+  const auto& multiply = narrow ? Products<block, kRows, 1> : Products<block, kRows, 2>;
+  for (int64_t e = 0; e < s.elems(); ++e, weights += panel_elems) {
+    Ahead ahead{weights + panel_elems, lines};
+    multiply(v + e * stride, ld, tiles, pieces, s.ic_blocks, weights, width, ahead,
+             products + e * product_stride);
+  }
+}
+
 template <class Form, int block>
 void RunAs(const WinogradShape& s, const float* src, const float* packed, const float* bias,
            const VectorOp* ops, int num_ops, float* dst, int64_t tile, int64_t tiles, int64_t panel,
            int64_t panels, float* scratch) {
-  const int64_t width = Panel(), elems = s.elems(), panel_elems = s.ic() * width;
-  const int64_t stride = InputStride(s, tiles), product_stride = ProductStride(tiles, width);
+  const int64_t width = Panel(), elems = s.elems(), panel_elems = WinogradPackedElems(s) / WinogradPanels(s);
   const int64_t pieces = (tiles + kRows - 1) / kRows;
   // The next element's weights, 4 * width floats for every four k, unless they stay in L2 anyway.
-  const int64_t lines = elems * panel_elems * panels * 4 <= kStays ? 0 : (width / 4 + pieces - 1) / pieces;
+  const int64_t lines = panel_elems * panels * 4 <= kStays ? 0 : (width / 4 + pieces - 1) / pieces;
   float* v = scratch;
-  float* products = v + elems * stride;
+  float* products = v + elems * InputStride(s, tiles);
+  float* half = products + elems * ProductStride(tiles, width);
   TransformInput<Form>(s, src, tile, tiles, v);
   for (int64_t p = panel; p < panel + panels; ++p) {
     const bool narrow = s.oc() - p * width <= width / 2;
-    for (int64_t e = 0; e < elems; ++e) {
-      const float *a = v + e * stride, *weights = packed + (p * elems + e) * panel_elems;
-      float* c = products + e * product_stride;
-      Ahead ahead{weights + panel_elems, lines};
-      if (narrow)
-        Products<block, kRows, 1>(a, tiles * block, tiles, pieces, s.ic_blocks, weights, width, ahead, c);
-      else
-        Products<block, kRows, 2>(a, tiles * block, tiles, pieces, s.ic_blocks, weights, width, ahead, c);
-    }
+    const float* weights = packed + p * panel_elems;
+    if (s.late)
+      WinogradLateProducts(s, v, weights, tiles, half, products);
+    else
+      PanelProducts<block>(s, v, weights, tiles, lines, narrow, products);
     TransformOutput<Form>(s, products, width, narrow ? 1 : 2, bias, ops, num_ops, dst, tile, tiles,
                           p * width);
   }
@@ -295,7 +303,7 @@ HWY_EXPORT(Run);
 int64_t WinogradPanel() { return HWY_DYNAMIC_DISPATCH(Panel)(); }
 
 int64_t WinogradScratchElems(const WinogradShape& s, int64_t tiles) {
-  return s.elems() * (tiles * (s.ic() + WinogradPanel()) + 32);
+  return s.elems() * (tiles * (s.ic() + WinogradPanel()) + 32) + (s.late ? WinogradLateScratchElems() : 0);
 }
 
 void WinogradRun(const WinogradShape& shape, const float* src, const float* packed, const float* bias,

@@ -18,6 +18,9 @@ struct WinogradShape {
   int64_t ic_blocks = 0, oc_blocks = 0;
   int64_t ih = 0, iw = 0, oh = 0, ow = 0;
   int64_t pad_top = 0, pad_left = 0;
+  // Weights are transformed while the convolution runs: they take no more memory than they are, and no more is read.
+  // For m = 5, and up to WinogradLateTiles() tiles at once.
+  bool late = false;
 
   int64_t tile_rows() const { return (oh + m - 1) / m; }
   int64_t tile_cols() const { return (ow + m - 1) / m; }
@@ -27,11 +30,15 @@ struct WinogradShape {
   int64_t oc() const { return oc_blocks * block; }
 };
 
+// 0 where the processor has no such form.
+int64_t WinogradLateTiles();
+
 // Output channels of a panel of packed weights, and how many panels there are.
 int64_t WinogradPanel();
 int64_t WinogradPanels(const WinogradShape& shape);
 
-// Floats of packed weights: [panel][element][ic][channel of the panel].
+// Floats of packed weights: [panel][element][ic][channel of the panel], or where they are transformed late
+// [panel][ic][tap][channel of the panel].
 int64_t WinogradPackedElems(const WinogradShape& shape);
 // Writes all of panel `panel` of `packed` from weights [oc, ic, kernel, kernel] with `oc` and `ic` real
 // channels; what pads is zero. Panels may be packed by several threads at once.

@@ -1,5 +1,6 @@
 // Weights of a Winograd convolution in the order that its products read them: [panel][element][ic][channel of
-// the panel]. The transform is done in double, one kernel a lane, and rounded once.
+// the panel]. The transform is done in double, one kernel a lane, and rounded once. Where it is left to the run,
+// in the order that this reads them: [panel][ic][tap][channel of the panel].
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/simd/winograd_pack.cpp"
@@ -8,6 +9,7 @@
 
 #include <algorithm>
 
+#include "kernels/simd/direct_conv.h"
 #include "kernels/simd/unroll.h"
 #include "kernels/simd/winograd.h"
 #include "kernels/simd/winograd_form.h"
@@ -92,15 +94,41 @@ namespace sluice {
 
 HWY_EXPORT(PackPanel);
 
+namespace {
+
+void PackTaps(const WinogradShape& s, const float* weights, int64_t oc, int64_t ic, int64_t panel,
+              float* packed) {
+  const int64_t width = WinogradPanel(), taps = s.kernel * s.kernel, rows = s.ic() * taps;
+  const int64_t lanes = std::min(width, oc - panel * width);
+  const float* from = weights + panel * width * ic * taps;
+  float* to = packed + panel * rows * width;
+  if (lanes == width && ic == s.ic()) {
+    // Pieces of lines of every channel that the cache holds.
+    constexpr int64_t kPiece = 64;
+    for (int64_t i = 0; i < rows; i += kPiece)
+      InterleaveFloats(from + i, rows, width, std::min(kPiece, rows - i), to + i * width);
+    return;
+  }
+  std::fill_n(to, rows * width, 0.0f);
+  for (int64_t l = 0; l < lanes; ++l) {
+    for (int64_t i = 0; i < ic * taps; ++i) to[i * width + l] = from[l * ic * taps + i];
+  }
+}
+
+}  // namespace
+
 int64_t WinogradPanels(const WinogradShape& s) { return (s.oc() + WinogradPanel() - 1) / WinogradPanel(); }
 
 int64_t WinogradPackedElems(const WinogradShape& s) {
-  return WinogradPanels(s) * s.elems() * s.ic() * WinogradPanel();
+  return WinogradPanels(s) * (s.late ? s.kernel * s.kernel : s.elems()) * s.ic() * WinogradPanel();
 }
 
 void WinogradPack(const WinogradShape& s, const float* weights, int64_t oc, int64_t ic, int64_t panel,
                   float* packed) {
-  HWY_DYNAMIC_DISPATCH(PackPanel)(s, weights, oc, ic, panel, packed);
+  if (s.late)
+    PackTaps(s, weights, oc, ic, panel, packed);
+  else
+    HWY_DYNAMIC_DISPATCH(PackPanel)(s, weights, oc, ic, panel, packed);
 }
 
 }  // namespace sluice

@@ -33,9 +33,10 @@ size_t At(int64_t block, int64_t blocks, int64_t h, int64_t w, int64_t n, int64_
 
 class Convolution {
  public:
-  Convolution(const Case& c, int m, int64_t block, uint32_t seed, int kernel = 3, int stride = 1)
+  Convolution(const Case& c, int m, int64_t block, uint32_t seed, int kernel = 3, int stride = 1,
+              bool late = false)
       : c_(c), kernel_(kernel), stride_(stride) {
-    s_.m = m, s_.kernel = kernel, s_.stride = stride;
+    s_.m = m, s_.kernel = kernel, s_.stride = stride, s_.late = late;
     s_.block = block;
     s_.ic_blocks = (c.ic + block - 1) / block;
     s_.oc_blocks = (c.oc + block - 1) / block;
@@ -124,14 +125,16 @@ void WithEveryBlock(const Fn& fn) {
 TEST(Winograd, AgreesWithTheSumOnOddSizesAndTails) {
   const Case cases[] = {{1, 16, 16, 13, 13, 1, 1, 1, 1}, {2, 19, 37, 9, 7, 1, 1, 1, 1},
                         {1, 8, 70, 5, 4, 0, 0, 0, 0},    {1, 33, 8, 3, 3, 1, 1, 1, 1},
-                        {3, 24, 24, 6, 18, 2, 0, 1, 2},  {1, 64, 40, 26, 26, 1, 1, 1, 1}};
+                        {3, 24, 24, 6, 18, 2, 0, 1, 2},  {1, 64, 40, 26, 26, 1, 1, 1, 1},
+                        {1, 150, 40, 13, 13, 1, 1, 1, 1}};
   WithEveryBlock([&](int64_t block) {
     uint32_t seed = 1;
     for (const Case& c : cases) {
-      for (int m : {2, 4}) {
+      for (int m : {2, 4, 5}) {
+        if (m == 5 && WinogradLateTiles() == 0) continue;
         SCOPED_TRACE("m " + std::to_string(m) + ", ic " + std::to_string(c.ic) + ", oc " +
                      std::to_string(c.oc));
-        const Convolution convolution(c, m, block, seed += 10);
+        const Convolution convolution(c, m, block, seed += 10, 3, 1, m == 5);
         convolution.Expect(convolution.Run({}, 7), [](double x, double) { return x; });
       }
     }
@@ -151,9 +154,9 @@ TEST(Winograd, HasFormsOfOtherKernelsAndOfStride2) {
       for (const Case& c : cases) {
         SCOPED_TRACE("m " + std::to_string(f.m) + ", kernel " + std::to_string(f.kernel) + ", stride " +
                      std::to_string(f.stride) + ", ic " + std::to_string(c.ic));
-        const Convolution convolution(c, f.m, block, seed += 10, f.kernel, f.stride);
         bool fast = false;
         ASSERT_TRUE(WithWinogradForm(f.m, f.kernel, f.stride, [&](const auto& form) { fast = form.fast; }));
+        const Convolution convolution(c, f.m, block, seed += 10, f.kernel, f.stride);
         convolution.Expect(convolution.Run({}, 7), [](double x, double) { return x; }, fast ? 5e-4 : 5e-5);
       }
     }
@@ -179,9 +182,14 @@ TEST(Winograd, AppliesOpsInOrder) {
 }
 
 TEST(Winograd, GroupsOfTilesGiveTheSameBits) {
-  const Convolution c({1, 32, 48, 17, 19, 1, 1, 1, 1}, 4, WinogradPanel() >= 32 ? 16 : 8, 9);
+  const int64_t block = WinogradPanel() >= 32 ? 16 : 8;
+  const Convolution c({1, 32, 48, 17, 19, 1, 1, 1, 1}, 4, block, 9);
   const std::vector<float> all = c.Run({}, 25);
   for (int64_t group : {1, 5, 12, 13}) EXPECT_EQ(c.Run({}, group), all) << group;
+  if (WinogradLateTiles() == 0) return;
+  const Convolution late({1, 150, 48, 17, 13, 1, 1, 1, 1}, 5, block, 9, 3, 1, true);
+  const std::vector<float> late_all = late.Run({}, 12);
+  for (int64_t group : {1, 2, 5, 11}) EXPECT_EQ(late.Run({}, group), late_all) << group;
 }
 
 }  // namespace

@@ -70,9 +70,9 @@ struct SessionOptions {
   std::string tuning_file;
   // What kernels may trade for speed; the cost model decides where it pays.
   Accuracy accuracy = Accuracy::kDefault;
-  // About what the weights of a plan may take in the kernels' own order. Winograd's forms take up to 4 times what the
-  // model states (with Accuracy::kFast 7 times), so that the largest go without them where all would take more. Not
-  // below what the model's weights are. By default there is no limit.
+  // About what the weights of a plan may take in the kernels' own order. Most of Winograd's forms take up to 4 times what
+  // the model states (with Accuracy::kFast 7, at stride 2 9 times), so that the largest go without them where all would
+  // take more. Not below what the model's weights are. By default there is no limit.
   int64_t max_weight_bytes = INT64_MAX;
   // What kept plans (their packed weights included) and the memory of past runs may hold together between runs.
   // Beyond it plans are dropped, but for the one used last, and then memory of runs. The model's own weights do not

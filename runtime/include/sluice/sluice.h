@@ -178,7 +178,7 @@ sluice_status sluice_options_set_verify_compiled(sluice_options* options, int32_
  * plain sums in float; 2, fast: errors up to 5e-4. */
 sluice_status sluice_options_set_accuracy(sluice_options* options, int32_t accuracy);
 /* About what the weights of a plan may take in the kernels' own order, at least what the model's are. Where Winograd's
- * forms, up to 4 times the model's, would take more, the largest go without them. INT64_MAX: no limit (the default). */
+ * forms, up to 9 times the model's, would take more, the largest go without them. INT64_MAX: no limit (the default). */
 sluice_status sluice_options_set_max_weight_bytes(sluice_options* options, int64_t max_bytes);
 /* 1: collect the time of every step for sluice_session_profile. Default 0. */
 sluice_status sluice_options_set_profile(sluice_options* options, int32_t enabled);
