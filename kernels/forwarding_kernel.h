@@ -14,6 +14,10 @@ class ForwardingKernel : public Kernel {
   int64_t tiles() const override { return impl_->tiles(); }
   int64_t flops() const override { return impl_->flops(); }
   void Run(const RunContext& ctx, int64_t tile) const override { impl_->Run(ctx, tile); }
+  int64_t together() const override { return impl_->together(); }
+  void RunTogether(const RunContext& ctx, int64_t first, int64_t count) const override {
+    impl_->RunTogether(ctx, first, count);
+  }
 
  protected:
   std::unique_ptr<Kernel> impl_;  // set and prepared by Prepare

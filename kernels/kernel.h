@@ -192,6 +192,12 @@ class Kernel {
   virtual int64_t flops() const { return 0; }
   // One piece. Any thread, many at once: no writes to members, no allocation but for SetOutput.
   virtual void Run(const RunContext&, int64_t tile) const = 0;
+  // So many tiles in a row, from a multiple of it on, share work where one thread runs them together.
+  virtual int64_t together() const { return 1; }
+  // Tiles [first, first + count) of such a row, with the results of Run.
+  virtual void RunTogether(const RunContext& ctx, int64_t first, int64_t count) const {
+    for (int64_t i = 0; i < count; ++i) Run(ctx, first + i);
+  }
 };
 
 // A prepared kernel, which candidate it is and what it asked for.

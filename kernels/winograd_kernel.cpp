@@ -189,14 +189,16 @@ void WinogradKernel::PackWeights(PrepareContext& ctx) {
   });
 }
 
-void WinogradKernel::Run(const RunContext& ctx, int64_t tile) const {
+void WinogradKernel::RunTogether(const RunContext& ctx, int64_t first, int64_t count) const {
   const auto ops = post_ops_.For(ctx);
-  const int64_t group = tile / splits_, panels = WinogradPanels(shape_);
-  const int64_t first = group * group_tiles_, count = std::min(group_tiles_, image_tiles_ - first);
-  const Range range = PieceOf(panels, splits_, tile % splits_);
+  const int64_t panels = WinogradPanels(shape_), split = first % splits_;
+  const int64_t begin = PieceOf(panels, splits_, split).begin;
+  const int64_t end = PieceOf(panels, splits_, split + count - 1).end;
+  const int64_t tile = first / splits_ * group_tiles_;
   WinogradRun(shape_, ctx.in<float>(0), static_cast<const float*>(packed_->data()),
               has_bias_ ? static_cast<const float*>(bias_->data()) : nullptr, ops.data(), post_ops_.size(),
-              ctx.out<float>(0), first, count, range.begin, range.end - range.begin, ctx.scratch<float>());
+              ctx.out<float>(0), tile, std::min(group_tiles_, image_tiles_ - tile), begin, end - begin,
+              ctx.scratch<float>());
 }
 
 }  // namespace sluice

@@ -29,7 +29,10 @@ class WinogradKernel : public Kernel {
   void Prepare(PrepareContext& ctx) override;
   int64_t tiles() const override { return groups_ * splits_; }
   int64_t flops() const override { return geometry_.flops(); }
-  void Run(const RunContext& ctx, int64_t tile) const override;
+  void Run(const RunContext& ctx, int64_t tile) const override { RunTogether(ctx, tile, 1); }
+  // Those of a group: they transform the same input.
+  int64_t together() const override { return splits_; }
+  void RunTogether(const RunContext& ctx, int64_t first, int64_t count) const override;
 
  private:
   // How one form of the algorithm would run.

@@ -14,6 +14,7 @@
 #include "kernels/scratch.h"
 #include "kernels/task_order.h"
 #include "runtime/run_limits.h"
+#include "runtime/thread_pool.h"
 
 namespace sluice {
 namespace {
@@ -52,7 +53,7 @@ class Execution {
   void RunSerially() {
     for (size_t i = 0; i < plan_.steps.size(); ++i) {
       const int step = static_cast<int>(i);
-      for (int64_t tile = 0; tile < plan_.steps[i].tiles; ++tile) RunTile(step, tile);
+      RunAlone(step);
       Observe(step);
       frame_.Release(step);
     }
@@ -76,31 +77,44 @@ class Execution {
     group_->run(InOrder(fn, this));
   }
 
+  // All tiles of a step on this thread.
+  void RunAlone(int step) {
+    const Step& of = plan_.steps[static_cast<size_t>(step)];
+    const int64_t together = of.kernel && !frame_.tracing() ? of.kernel->together() : 1;
+    for (int64_t tile = 0; tile < of.tiles; tile += together)
+      RunTiles(step, tile, std::min(together, of.tiles - tile));
+  }
+
   // Runs a step and then, on this thread, one of those that it made ready, and so on. No thread ever
   // waits here: whoever finishes the last tile of a step goes on with its successors.
   void RunFrom(int step) {
     while (step >= 0) {
+      if (crowd_.now()) {
+        RunAlone(step);
+        step = Finish(step);
+        continue;
+      }
       const int64_t tiles = plan_.steps[static_cast<size_t>(step)].tiles;
       const int64_t helpers = std::min<int64_t>(tiles, threads_) - 1;
       for (int64_t i = 0; i < helpers; ++i) {
         Spawn([this, step] {
-          if (RunTiles(step)) RunFrom(Finish(step));
+          if (TakeTiles(step)) RunFrom(Finish(step));
         });
       }
-      if (tiles > 0 && !RunTiles(step)) return;
+      if (tiles > 0 && !TakeTiles(step)) return;
       step = Finish(step);
     }
   }
 
   // Runs tiles until none is left to start; true if the last one to end ended here.
-  bool RunTiles(int step) {
+  bool TakeTiles(int step) {
     TileShares tiles = frame_.tiles(step);
     const int thread = tbb::this_task_arena::current_thread_index();
     bool last = false;
     for (;;) {
       const int64_t tile = tiles.Take(thread, threads_);
       if (tile < 0) return last;
-      RunTile(step, tile);
+      RunTiles(step, tile, 1);
       last = frame_.tiles_left(step).fetch_sub(1, std::memory_order_acq_rel) == 1;
     }
   }
@@ -124,31 +138,35 @@ class Execution {
     observe_(step);
   }
 
-  void RunTile(int index, int64_t tile) {
+  // Tiles that the kernel runs together; one where a trace is kept.
+  void RunTiles(int index, int64_t tile, int64_t count) {
     const RunLimits::Scope scope(limits_);
     const InATile mark;
     const SingleThreaded single;  // not so already in an arena of the program's own
     if (limits_ != nullptr) limits_->Check();
     if (!frame_.tracing()) {
-      Compute(index, tile);
+      Compute(index, tile, count);
       return;
     }
     TraceEvent& event = frame_.event(index, tile);
     event.step = index;
     event.thread = SerialScope::active() ? 0 : tbb::this_task_arena::current_thread_index();
     event.begin_ns = Now();
-    Compute(index, tile);
+    Compute(index, tile, count);
     event.end_ns = Now();
   }
 
-  void Compute(int index, int64_t tile) {
+  void Compute(int index, int64_t tile, int64_t count) {
     const Step& step = plan_.steps[static_cast<size_t>(index)];
     StepValues values(frame_, index);
     if (step.kernel) {
       const Scratch scratch(step.scratch_bytes);
       try {
-        step.kernel->Run(RunContext(frame_.inputs(index), frame_.outputs(index), scratch.data(), &values),
-                         tile);
+        const RunContext ctx(frame_.inputs(index), frame_.outputs(index), scratch.data(), &values);
+        if (count == 1)
+          step.kernel->Run(ctx, tile);
+        else
+          step.kernel->RunTogether(ctx, tile, count);
       } catch (const Error& error) {
         if (step.node == nullptr) throw;
         RethrowAt(Describe(*step.node), error);
@@ -156,13 +174,16 @@ class Execution {
       return;
     }
     std::vector<Value> inputs;
-    for (size_t i = 0; i < step.inputs.size(); ++i) inputs.push_back(frame_.Input(index, static_cast<int>(i)));
+    for (size_t i = 0; i < step.inputs.size(); ++i)
+      inputs.push_back(frame_.Input(index, static_cast<int>(i)));
     std::vector<Value> outputs = Evaluate(*step.node, inputs, make_subgraph_);
-    for (size_t i = 0; i < outputs.size(); ++i) frame_.Output(index, static_cast<int>(i), std::move(outputs[i]));
+    for (size_t i = 0; i < outputs.size(); ++i)
+      frame_.Output(index, static_cast<int>(i), std::move(outputs[i]));
   }
 
   int64_t Now() const {
-    return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now() - start_).count();
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now() - start_)
+        .count();
   }
 
   Frame& frame_;
@@ -171,6 +192,7 @@ class Execution {
   const StepObserver& observe_;
   std::mutex observe_mutex_;
   const RunLimits* const limits_ = RunLimits::Current();
+  const Crowd crowd_ = Crowd::Here();
   tbb::task_group* group_ = nullptr;
   int threads_ = 1;
   const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();

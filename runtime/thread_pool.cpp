@@ -21,6 +21,34 @@
 namespace sluice {
 namespace {
 
+thread_local Crowd crowd_here;
+
+}  // namespace
+
+Crowd Crowd::Here() { return crowd_here; }
+
+// Counts a run that is at work on this thread.
+class CrowdScope {
+ public:
+  CrowdScope(std::atomic<int>& runs, int threads) : runs_(runs), outer_(crowd_here) {
+    runs_.fetch_add(1, std::memory_order_relaxed);
+    crowd_here.runs_ = &runs;
+    crowd_here.threads_ = threads;
+  }
+  ~CrowdScope() {
+    runs_.fetch_sub(1, std::memory_order_relaxed);
+    crowd_here = outer_;
+  }
+  CrowdScope(const CrowdScope&) = delete;
+  CrowdScope& operator=(const CrowdScope&) = delete;
+
+ private:
+  std::atomic<int>& runs_;
+  const Crowd outer_;
+};
+
+namespace {
+
 class CallerThread : public ThreadPool {
  public:
   int threads() const override { return 1; }
@@ -159,7 +187,12 @@ class Arena : public ThreadPool {
   void Run(const std::function<void()>& fn) const override {
     const Wakefulness::RunScope scope(wakefulness_, arena_, observer_);
     // Another thread may do it where the arena is full.
-    arena_.execute(InOrder([&fn] { fn(); }, &fn));
+    arena_.execute(InOrder(
+        [&] {
+          const CrowdScope at_work(runs_, threads_);
+          fn();
+        },
+        &fn));
     ComesAfter(&fn);
   }
   void Enqueue(std::function<void()> fn) const override {
@@ -181,6 +214,7 @@ class Arena : public ThreadPool {
   mutable tbb::task_arena arena_;
   ArenaObserver observer_;
   Wakefulness wakefulness_;
+  mutable std::atomic<int> runs_{0};  // at work
 };
 
 }  // namespace

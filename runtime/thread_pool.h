@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 
@@ -24,6 +25,19 @@ class ThreadPool {
   virtual void Run(const std::function<void()>& fn) const = 0;
   // Calls fn, which must not throw, soon on another thread, as Run does.
   virtual void Enqueue(std::function<void()> fn) const = 0;
+};
+
+// How busy the pool is on which a run is: found inside of ThreadPool::Run, asked from any thread while that lasts.
+class Crowd {
+ public:
+  static Crowd Here();
+  // Whether as many runs as the pool has threads are at work, so that none gains from the others' threads.
+  bool now() const { return runs_ != nullptr && runs_->load(std::memory_order_relaxed) >= threads_; }
+
+ private:
+  friend class CrowdScope;
+  const std::atomic<int>* runs_ = nullptr;
+  int threads_ = 0;
 };
 
 // Calls fn on this thread. While it waits for tiles inside, it takes up none of the work outside: fn may hold a lock that

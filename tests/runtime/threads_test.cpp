@@ -2,7 +2,12 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <latch>
+#include <thread>
 
+#include "graph/builder.h"
+#include "graph/export.h"
+#include "runtime/thread_pool.h"
 #include "sluice/session.h"
 #include "tests/graph/onnx_builder.h"
 
@@ -60,6 +65,65 @@ TEST(ThreadsTest, NoThreadsBesideThePoolAndTheSameBits) {
       EXPECT_EQ(ThreadsOfProcess(), before);
     }
   }
+}
+
+TEST(ThreadsTest, AsManyRunsAsThreadsAreACrowd) {
+  EXPECT_FALSE(Crowd::Here().now());
+  const auto pool = ThreadPool::Get(2);
+  pool->Run([&] {
+    const Crowd crowd = Crowd::Here();
+    EXPECT_FALSE(crowd.now());
+    std::latch inside(2), seen(2);
+    std::thread other([&] {
+      pool->Run([&] {
+        inside.arrive_and_wait();
+        EXPECT_TRUE(Crowd::Here().now());
+        seen.arrive_and_wait();
+      });
+    });
+    inside.arrive_and_wait();
+    EXPECT_TRUE(crowd.now());
+    seen.arrive_and_wait();
+    other.join();
+    EXPECT_FALSE(crowd.now());
+  });
+  EXPECT_FALSE(Crowd::Here().now());
+}
+
+// Convolutions whose tiles share work where a run keeps to one thread.
+TEST(ThreadsTest, RunsInACrowdGiveTheSameBits) {
+  Graph graph;
+  GraphBuilder builder(graph, 13);
+  ValueId value = graph.AddValue("x", ValueType::Of(DataType::kFloat, {1, 256, 26, 26}));
+  graph.inputs = {value};
+  for (int64_t stride : {1, 2, 1}) {
+    std::vector<float> weights(256 * 256 * 9);
+    for (size_t i = 0; i < weights.size(); ++i) weights[i] = static_cast<float>(i * 7 % 13) * 0.01f - 0.06f;
+    const ValueId w = builder.Constant("w", Tensor::From<float>({256, 256, 3, 3}, weights));
+    value = builder.Op("Conv", {value, w},
+                       {{"pads", std::vector<int64_t>(4, 1)}, {"strides", std::vector<int64_t>(2, stride)}});
+  }
+  graph.outputs = {value};
+  const std::string model = ExportOnnxBytes(graph);
+  SessionOptions options;
+  options.threads = 2;
+  const Session session = Session::LoadBytes(std::as_bytes(std::span(model)), options);
+  Tensor x(DataType::kFloat, {1, 256, 26, 26});
+  float element = 0;
+  for (float& to : x.mutable_values<float>()) to = element = element > 1 ? -1 : element + 0.37f;
+  const NamedValues alone = session.Run({{"x", x}});
+  const auto want = alone.begin()->second.tensor().values<float>();
+  std::vector<std::thread> callers;
+  for (int caller = 0; caller < 4; ++caller) {
+    callers.emplace_back([&] {
+      for (int run = 0; run < 10; ++run) {
+        const NamedValues results = session.Run({{"x", x}});
+        const auto got = results.begin()->second.tensor().values<float>();
+        EXPECT_TRUE(std::equal(got.begin(), got.end(), want.begin(), want.end()));
+      }
+    });
+  }
+  for (std::thread& caller : callers) caller.join();
 }
 
 }  // namespace
