@@ -101,6 +101,17 @@ OpenFile OpenLocation(const std::string& folder, const std::string& location) {
   return {std::move(at), info.st_size};
 }
 
+// Where files are mapped: the end of each by its begin.
+struct Mappings {
+  std::mutex mutex;
+  std::map<uintptr_t, uintptr_t> ends;
+};
+Mappings& TheMappings() {
+  // Never destroyed: files may outlive static objects.
+  static auto* const mappings = new Mappings;
+  return *mappings;
+}
+
 // Bytes from `offset` of an open file.
 Tensor ReadBytes(const OpenFile& file, int64_t offset, int64_t length, const std::string& place) {
   Tensor bytes(DataType::kUInt8, {length});
@@ -125,14 +136,33 @@ MappedFile::MappedFile(int descriptor, size_t size, const std::string& path, int
     data_ = nullptr;
     throw Error(ErrorCode::kOutOfMemory, path + ": cannot be mapped: " + std::strerror(errno));
   }
+  const auto begin = reinterpret_cast<uintptr_t>(data_);
+  const std::lock_guard lock(TheMappings().mutex);
+  TheMappings().ends[begin] = begin + size;
 }
 
 MappedFile::~MappedFile() {
-  if (data_ != nullptr) munmap(data_, size_);
+  if (data_ == nullptr) return;
+  const std::lock_guard lock(TheMappings().mutex);
+  TheMappings().ends.erase(reinterpret_cast<uintptr_t>(data_));
+  munmap(data_, size_);
 }
 
 void MappedFile::Forget() const {
   if (data_ != nullptr) madvise(data_, size_, MADV_DONTNEED);
+}
+
+void ForgetMapped(const void* data, size_t size) {
+  static const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+  const auto from = reinterpret_cast<uintptr_t>(data);
+  // Whole pages: what lies beside may be in use.
+  const uintptr_t begin = (from + page - 1) / page * page, end = (from + size) / page * page;
+  if (begin >= end) return;
+  const std::lock_guard lock(TheMappings().mutex);
+  const auto& ends = TheMappings().ends;
+  auto mapping = ends.upper_bound(begin);
+  if (mapping == ends.begin() || end > (--mapping)->second) return;
+  madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
 }
 
 std::shared_ptr<const MappedFile> MappedFile::Open(const std::string& path) {

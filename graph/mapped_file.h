@@ -36,6 +36,10 @@ class MappedFile {
   size_t size_ = 0;
 };
 
+// Gives the pages of [data, data + size) that lie in a mapped file back to the system, if any do: for who has read
+// what it needs of a view, which stays good unless somebody wrote to it. Thread-safe.
+void ForgetMapped(const void* data, size_t size);
+
 // The same files, read into memory of their own (uint8 [n]): what happens to the file later, a cut or an
 // overwriting in place, does not reach it. Throw as Open and OpenInside, and Error{kInvalidModel} for a file that
 // is cut while it is read.
