@@ -183,20 +183,26 @@ void ShortWinogradKernel::ChooseBands(PrepareContext& ctx) {
   }
 }
 
-// Writes one pair of channels' transformed weights, by phase, element and group, `step` apart.
-void ShortWinogradKernel::PackPair(const float* weights, int64_t step, float* packed) const {
-  double kernel[16], u[49];
+// Writes the transformed weights of one input channel and `count` output channels, which are side by side in the
+// panel and `apart` in `weights`, by phase, element and group, `step` apart.
+void ShortWinogradKernel::PackKernels(const float* weights, int64_t apart, int64_t count, int64_t step,
+                                      float* packed) const {
+  ShortLanes kernels[16], u[49];
   for (const PhaseTaps& phase : taps_) {
     for (int64_t group = 0; group < groups_; ++group) {
       for (int64_t row = 0; row < form_.ry; ++row) {
         for (int64_t col = 0; col < form_.rx; ++col) {
           const int64_t tap = phase.kernel[static_cast<size_t>((row * groups_ + group) * form_.rx + col)];
-          kernel[row * form_.rx + col] = tap < 0 ? 0 : static_cast<double>(weights[tap]);
+          ShortLanes& lanes = kernels[row * form_.rx + col];
+          for (int64_t l = 0; l < kShortKernels; ++l)
+            lanes[l] = tap < 0 || l >= count ? 0 : static_cast<double>(weights[l * apart + tap]);
         }
       }
-      ShortWeights(form_, kernel, u);
-      for (int64_t e = 0; e < form_.elems(); ++e)
-        packed[(e * groups_ + group) * step] = static_cast<float>(u[e]);
+      ShortWeights(form_, kernels, u);
+      for (int64_t e = 0; e < form_.elems(); ++e) {
+        float* to = packed + (e * groups_ + group) * step;
+        for (int64_t l = 0; l < count; ++l) to[l] = static_cast<float>(u[e][l]);
+      }
     }
     packed += form_.elems() * groups_ * step;
   }
@@ -219,11 +225,13 @@ void ShortWinogradKernel::PackWeights(PrepareContext& ctx) {
     ForEachTile(panels_, [&](int64_t p) {
       float* panel = reinterpret_cast<float*>(to) + p * panel_elems;
       std::fill_n(panel, panel_elems, 0.0f);
-      for (int64_t o = p * width; o < std::min(g.oc, (p + 1) * width); ++o) {
+      const int64_t end = std::min(g.oc, (p + 1) * width), apart = (transposed_ ? 1 : g.ic) * taps;
+      for (int64_t o = p * width; o < end; o += kShortKernels) {
         for (int64_t i = 0; i < g.ic; ++i) {
           const float* kernel =
               static_cast<const float*>(weights.data()) + (transposed_ ? i * g.oc + o : o * g.ic + i) * taps;
-          PackPair(kernel, step, panel + i * width + o - p * width);
+          PackKernels(kernel, apart, std::min<int64_t>(kShortKernels, end - o), step,
+                      panel + i * width + o - p * width);
         }
       }
     });

@@ -42,7 +42,7 @@ class ShortWinogradKernel : public Kernel {
   void TakeTaps(PrepareContext& ctx);
   void ChooseBands(PrepareContext& ctx);
   void PackWeights(PrepareContext& ctx);
-  void PackPair(const float* weights, int64_t step, float* packed) const;
+  void PackKernels(const float* weights, int64_t apart, int64_t count, int64_t step, float* packed) const;
   ShortTile TileAt(const Phase& phase, const PhaseTaps& taps, int64_t n, int64_t row, int64_t residue,
                    int64_t col) const;
   int64_t ListTiles(size_t phase, int64_t band, ShortTile* tiles, TapBlock* blocks,

@@ -176,29 +176,33 @@ void ShortOutput(const ShortWinograd& w, const float* products, int64_t elem_ste
 
 namespace {
 
+void AddTimes(ShortLanes& sum, double factor, const ShortLanes& x) {
+  for (int l = 0; l < kShortKernels; ++l) sum[l] += factor * x[l];
+}
+
 template <int r>
-void TransformWeights(bool rows, const double* weights, double* u) {
+void TransformWeights(bool rows, const ShortLanes* weights, ShortLanes* u) {
   constexpr int n = r + 3;
   const auto& g = kToomCook<4, r>.g;
   const int ry = rows ? r : 1, ny = rows ? n : 1;
-  double half[r][n] = {};
+  ShortLanes half[r][n] = {};
   for (int i = 0; i < ry; ++i) {
     for (int e = 0; e < n; ++e) {
-      for (int j = 0; j < r; ++j) half[i][e] += g[e][j] * weights[i * r + j];
+      for (int j = 0; j < r; ++j) AddTimes(half[i][e], g[e][j], weights[i * r + j]);
     }
   }
   for (int e = 0; e < ny; ++e) {
     for (int f = 0; f < n; ++f) {
-      double sum = 0;
-      for (int i = 0; i < ry; ++i) sum += (rows ? g[e][i] : 1) * half[i][f];
-      u[e * n + f] = sum;
+      ShortLanes& sum = u[e * n + f];
+      std::fill_n(sum, kShortKernels, 0.0);
+      for (int i = 0; i < ry; ++i) AddTimes(sum, rows ? g[e][i] : 1, half[i][f]);
     }
   }
 }
 
 }  // namespace
 
-void ShortWeights(const ShortWinograd& w, const double* weights, double* u) {
+void ShortWeights(const ShortWinograd& w, const ShortLanes* weights, ShortLanes* u) {
   if (w.rx == 2) return TransformWeights<2>(w.ry != 1, weights, u);
   if (w.rx == 3) return TransformWeights<3>(w.ry != 1, weights, u);
   TransformWeights<4>(w.ry != 1, weights, u);

@@ -45,7 +45,9 @@ void ShortOutput(const ShortWinograd& w, const float* products, int64_t elem_ste
                  int64_t count, int64_t channels, int64_t valid, const float* bias, const VectorOp* ops,
                  int num_ops, int64_t row_step, int64_t col_step, float* dst);
 
-// u[element] = G weights G^T; weights are ry x rx.
-void ShortWeights(const ShortWinograd& w, const double* weights, double* u);
+// u[element][l] = G weights[tap][l] G^T for so many kernels at once; the taps are ry x rx.
+constexpr int kShortKernels = 8;
+using ShortLanes = double[kShortKernels];
+void ShortWeights(const ShortWinograd& w, const ShortLanes* weights, ShortLanes* u);
 
 }  // namespace sluice
