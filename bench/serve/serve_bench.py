@@ -151,13 +151,15 @@ class Bench:
 
 
 def inputs_of(server, model):
-    """What serve_load takes for the model's inputs, open sizes as 1, and the first input's name and shape."""
+    """What serve_load takes for the model's inputs, open sizes as 1, and the first input's name, shape and whether it
+    batches."""
     with urllib.request.urlopen(f"http://{server.http}/v2/models/{model}") as answer:
         inputs = json.load(answer)["inputs"]
+    batches = inputs[0]["shape"][0] < 0
     for tensor in inputs:
         tensor["shape"] = [max(1, size) for size in tensor["shape"]]
     texts = [f"{t['name']}:{t['datatype']}:{'x'.join(map(str, t['shape']))}" for t in inputs]
-    return [part for text in texts for part in ("--input", text)], inputs[0]["name"], inputs[0]["shape"]
+    return [part for text in texts for part in ("--input", text)], inputs[0]["name"], inputs[0]["shape"], batches
 
 
 def soaked(server):
@@ -166,7 +168,7 @@ def soaked(server):
 
 
 def measure_overhead(bench, server, model, path):
-    inputs, _, _ = inputs_of(server, model)
+    inputs = inputs_of(server, model)[0]
     figures = bench.call(bench.load, "--session", path, "--loopback", "--http", server.http, "--grpc", server.grpc, "--model", model, *inputs,
                          "--seconds", bench.seconds * 2)
     print(f"one client in turn, {model}: median of the session {figures['session']['p50_us']:.0f} us, its bytes over loopback"
@@ -179,7 +181,7 @@ def measure_overhead(bench, server, model, path):
 
 
 def measure_clients(bench, server, model, counts):
-    inputs, _, _ = inputs_of(server, model)
+    inputs = inputs_of(server, model)[0]
     rows = []
     print(f"{model}\n  clients  protocol  requests/s   p50 ms   p99 ms  errors")
     for clients in counts:
@@ -193,14 +195,16 @@ def measure_clients(bench, server, model, counts):
 
 def measure_throughput(bench, server, model, path, clients, rounds=3):
     """Rounds of bench and both protocols in turn, since machines drift; medians of the ratios."""
-    inputs, name, shape = inputs_of(server, model)
-    batches = {batch: bench.bare(path, name, shape, batch) for batch in (1, 2, 4, 8, 16)}
+    inputs, name, shape, open_batch = inputs_of(server, model)
+    sizes = (1, 2, 4, 8, 16) if open_batch else shape[:1]
+    batches = {batch: bench.bare(path, name, shape, batch) for batch in sizes}
     best = max(batches, key=batches.get)
     ratios = {"http": [], "grpc": []}
     for _ in range(rounds):
         for protocol, values in ratios.items():
             before = bench.bare(path, name, shape, best)
-            served = bench.clients(protocol, getattr(server, protocol), model, inputs, clients)["per_s"]
+            # Long, since what is under way at the end does not count.
+            served = bench.clients(protocol, getattr(server, protocol), model, inputs, clients, max(10, bench.seconds))["per_s"]
             after = bench.bare(path, name, shape, best)
             values.append(served / ((before + after) / 2))
     result = {protocol: statistics.median(values) for protocol, values in ratios.items()}
@@ -248,7 +252,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sluice", default=str(ROOT / "build/release/tools/sluice"))
     parser.add_argument("--load", default=str(ROOT / "build/release/bench/serve_load"), help="the program serve_load")
-    parser.add_argument("--model", type=pathlib.Path, help="measured as well; its inputs' open sizes are 1, the first one batches")
+    parser.add_argument("--model", type=pathlib.Path, help="measured as well; its inputs' open sizes are 1, the first one batches where its first size is open")
     parser.add_argument("--seconds", type=float, default=3, help="of one measurement (3)")
     parser.add_argument("--clients", default="1,8,32,128", help="(1,8,32,128)")
     parser.add_argument("--wrk", help="for HTTP clients (wrk, where it is installed; none: serve_load)")
@@ -279,6 +283,7 @@ def main():
         models = ["pool", "convnet"]
         if arguments.model:
             shutil.copy(arguments.model, folder / "model.onnx")
+            (folder / "model.json").write_text('{"max_batch_size": 16}')
             models.append("model")
         bench = Bench(arguments, work)
         server = stack.enter_context(Server(arguments.sluice, str(folder)))
@@ -292,7 +297,8 @@ def main():
             if arguments.short:
                 figures["soak"] = soak(bench, server, {"pool": inputs_of(server, "pool")[0]}, 0.1, 0)
             else:
-                figures["throughput"] = measure_throughput(bench, server, "convnet", folder / "convnet.onnx", 32)
+                figures["throughput"] = {model: measure_throughput(bench, server, model, folder / f"{model}.onnx", 32)
+                                         for model in models if model != "pool"}
     if arguments.json:
         arguments.json.write_text(json.dumps(figures, indent=2) + "\n")
     return 0

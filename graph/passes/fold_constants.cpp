@@ -40,7 +40,6 @@ class Folder {
   bool Fold(NodeId id) {
     const Node& node = graph_.node(id);
     if (node.op == nullptr || !node.op->pure || node.captures > 0) return false;
-    if (ctx_.late_products && IsLateProduct(graph_, id)) return false;
     std::vector<Value> values;
     std::vector<const ValueType*> types;
     std::vector<const Tensor*> constants;
@@ -64,6 +63,8 @@ class Folder {
     for (const ValueType& type : outputs) {
       if (type.IsConcrete()) output_bytes += ByteSize(type.dtype, NumElements(*ToShape(type.shape)));
     }
+    // Weights: those who write the graph compute them.
+    if (ctx_.late_products && output_bytes > kMaxResultBytes && IsLateProduct(graph_, id)) return false;
     if (output_bytes > std::max(kMaxResultBytes, input_bytes) || output_bytes > budget_) {
       ctx_.Kept(graph_, node,
                 "its constant result of " + std::to_string(output_bytes) + " bytes is too large to keep");
