@@ -1,9 +1,8 @@
 #include "graph/late_products.h"
 
 #include <algorithm>
-
-#include "graph/passes/match.h"
-#include "graph/passes/rewrite.h"
+#include <optional>
+#include <vector>
 
 namespace sluice {
 namespace {
@@ -56,7 +55,10 @@ void Replace(Graph& graph, Fn fn) {
 
 bool IsLateProduct(const Graph& graph, NodeId id) {
   const Node& node = graph.node(id);
-  if (!IsOp(node, "Mul") || graph.IsOutput(node.outputs[0])) return false;
+  // Of a version that broadcasts as all do since 7.
+  if (node.op_type != "Mul" || !node.domain.empty() || node.since_version < 7 || !node.post_ops.empty())
+    return false;
+  if (graph.IsOutput(node.outputs[0])) return false;
   if (!graph.IsConstant(node.inputs[0]) || !graph.IsConstant(node.inputs[1])) return false;
   const Tensor& weights = graph.value(node.inputs[0]).constant;
   const Tensor& factors = graph.value(node.inputs[1]).constant;
