@@ -20,12 +20,14 @@ constexpr uint32_t kEvents =
     IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE | IN_DELETE | IN_CLOSE_WRITE | IN_ONLYDIR;
 // Changes come in crowds: what follows within this time is told in one go.
 constexpr int kGatherMs = 20;
+// The clock of files is never that far behind, unless it was set back meanwhile.
+constexpr int kMostTickMs = 100;
 
-// Files carry the time of the last tick of the system's clock, up to so many milliseconds ago.
-int TickMs() {
-  timespec tick{};
-  clock_getres(CLOCK_REALTIME_COARSE, &tick);
-  return static_cast<int>(tick.tv_sec * 1000 + (tick.tv_nsec + 999'999) / 1'000'000);
+// The clock that files carry the times of: it ticks some milliseconds behind the other one.
+int64_t FileClockNs() {
+  timespec now{};
+  clock_gettime(CLOCK_REALTIME_COARSE, &now);
+  return std::chrono::nanoseconds(std::chrono::seconds(now.tv_sec)).count() + now.tv_nsec;
 }
 
 }  // namespace
@@ -69,7 +71,6 @@ void FolderWatch::Watch(const std::vector<std::string>& folders) {
 }
 
 void FolderWatch::Loop() {
-  const int tick_ms = TickMs();
   for (;;) {
     pollfd waiting[] = {{events_, POLLIN, 0}, {end_, POLLIN, 0}};
     if (poll(waiting, 2, -1) < 0) continue;
@@ -77,7 +78,9 @@ void FolderWatch::Loop() {
     if (poll(&waiting[1], 1, kGatherMs) > 0) return;
     const std::vector<Arrival> arrivals = ReadEvents();
     // What is written once these are told carries a later time than theirs.
-    if (poll(&waiting[1], 1, tick_ms) > 0) return;
+    for (int i = 0; i < kMostTickMs && !arrivals.empty() && FileClockNs() <= arrivals.back().ns; ++i) {
+      if (poll(&waiting[1], 1, 1) > 0) return;
+    }
     changed_(arrivals);
   }
 }
