@@ -4,6 +4,7 @@
 #include <tbb/task_group.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <mutex>
 
@@ -31,18 +32,43 @@ class StepValues : public RunContext::Dynamic {
   int step_;
 };
 
-// Whether the calling thread is inside of a tile, and so of a run.
-thread_local bool in_a_tile = false;
+// Longer than most steps that do not split.
+constexpr std::chrono::microseconds kHelpFor{200};
+
+void Pause() {
+#if defined(__x86_64__)
+  for (int i = 0; i < 8; ++i) __builtin_ia32_pause();
+#endif
+}
+
+// Work of a run that threads find in TBB alone: branches that none has begun, and what a tile splits itself.
+using ElsewhereCount = std::atomic<int64_t>;
+
+class Elsewhere {
+ public:
+  explicit Elsewhere(ElsewhereCount& count) : count_(count) {
+    count_.fetch_add(1, std::memory_order_relaxed);
+  }
+  ~Elsewhere() { count_.fetch_sub(1, std::memory_order_relaxed); }
+  Elsewhere(const Elsewhere&) = delete;
+  Elsewhere& operator=(const Elsewhere&) = delete;
+
+ private:
+  ElsewhereCount& count_;
+};
+
+// That of the run in a tile of which the calling thread is; null outside.
+thread_local ElsewhereCount* in_a_tile = nullptr;
 
 class InATile {
  public:
-  InATile() : former_(in_a_tile) { in_a_tile = true; }
+  explicit InATile(ElsewhereCount& of) : former_(in_a_tile) { in_a_tile = &of; }
   ~InATile() { in_a_tile = former_; }
   InATile(const InATile&) = delete;
   InATile& operator=(const InATile&) = delete;
 
  private:
-  bool former_;
+  ElsewhereCount* former_;
 };
 
 class Execution {
@@ -61,13 +87,21 @@ class Execution {
 
   void RunInParallel() {
     threads_ = tbb::this_task_arena::max_concurrency();
+    steps_left_.store(static_cast<int64_t>(plan_.steps.size()), std::memory_order_relaxed);
     tbb::task_group_context context(tbb::task_group_context::isolated);
     tbb::task_group group(context);
     group_ = &group;
     for (size_t i = 1; i < plan_.roots.size(); ++i) {
-      Spawn([this, step = plan_.roots[i]] { RunFrom(step); });
+      SpawnBranch(plan_.roots[i]);
     }
-    if (!plan_.roots.empty()) group.run_and_wait(InOrder([this] { RunFrom(plan_.roots[0]); }, this));
+    if (!plan_.roots.empty()) {
+      group.run_and_wait(InOrder(
+          [this] {
+            RunFrom(plan_.roots[0]);
+            Help();
+          },
+          this));
+    }
     ComesAfter(this);
   }
 
@@ -75,6 +109,15 @@ class Execution {
   template <typename Fn>
   void Spawn(Fn fn) {
     group_->run(InOrder(fn, this));
+  }
+
+  void SpawnBranch(int step) {
+    elsewhere_.fetch_add(1, std::memory_order_relaxed);
+    Spawn([this, step] {
+      elsewhere_.fetch_sub(1, std::memory_order_relaxed);
+      RunFrom(step);
+      Help();
+    });
   }
 
   // All tiles of a step on this thread.
@@ -96,14 +139,42 @@ class Execution {
       }
       const int64_t tiles = plan_.steps[static_cast<size_t>(step)].tiles;
       const int64_t helpers = std::min<int64_t>(tiles, threads_) - 1;
-      for (int64_t i = 0; i < helpers; ++i) {
+      if (helpers > 0) offer_.store(++offers_ << 32 | static_cast<uint64_t>(step), std::memory_order_release);
+      for (int64_t i = waiting_.load(std::memory_order_relaxed); i < helpers; ++i) {
         Spawn([this, step] {
           if (TakeTiles(step)) RunFrom(Finish(step));
+          Help();
         });
       }
       if (tiles > 0 && !TakeTiles(step)) return;
       step = Finish(step);
     }
+  }
+
+  // Takes tiles of the steps that other threads begin, until none has begun for a moment: those who go back
+  // to TBB soon yield their processor, which on a machine with other work takes milliseconds.
+  void Help() {
+    uint64_t seen = 0;
+    auto idle_since = std::chrono::steady_clock::now();
+    waiting_.fetch_add(1, std::memory_order_relaxed);
+    for (int spins = 1;; ++spins) {
+      if (const uint64_t offer = offer_.load(std::memory_order_acquire); offer != seen) {
+        seen = offer;
+        waiting_.fetch_sub(1, std::memory_order_relaxed);
+        const int step = static_cast<int>(offer & 0xffffffff);
+        if (TakeTiles(step)) RunFrom(Finish(step));
+        waiting_.fetch_add(1, std::memory_order_relaxed);
+        idle_since = std::chrono::steady_clock::now();
+        continue;
+      }
+      if (steps_left_.load(std::memory_order_relaxed) == 0 || failed_.load(std::memory_order_relaxed) ||
+          elsewhere_.load(std::memory_order_relaxed) > 0 || !crowd_.may_wait()) {
+        break;
+      }
+      if (spins % 16 == 0 && std::chrono::steady_clock::now() - idle_since > kHelpFor) break;
+      Pause();
+    }
+    waiting_.fetch_sub(1, std::memory_order_relaxed);
   }
 
   // Runs tiles until none is left to start; true if the last one to end ended here.
@@ -121,12 +192,13 @@ class Execution {
 
   // Starts the steps that waited for this one alone, all but the one that is returned; -1 for none.
   int Finish(int step) {
+    steps_left_.fetch_sub(1, std::memory_order_relaxed);
     Observe(step);
     frame_.Release(step);
     int next = -1;
     for (int successor : plan_.steps[static_cast<size_t>(step)].successors) {
       if (frame_.waiting(successor).fetch_sub(1, std::memory_order_acq_rel) != 1) continue;
-      if (next >= 0) Spawn([this, next] { RunFrom(next); });
+      if (next >= 0) SpawnBranch(next);
       next = successor;
     }
     return next;
@@ -141,18 +213,26 @@ class Execution {
   // Tiles that the kernel runs together; one where a trace is kept.
   void RunTiles(int index, int64_t tile, int64_t count) {
     const RunLimits::Scope scope(limits_);
-    const InATile mark;
+    const InATile mark(elsewhere_);
     const SingleThreaded single;  // not so already in an arena of the program's own
-    if (limits_ != nullptr) limits_->Check();
-    if (!frame_.tracing()) {
-      Compute(index, tile, count);
-      return;
+    try {
+      if (limits_ != nullptr) limits_->Check();
+      if (frame_.tracing())
+        ComputeTraced(index, tile);
+      else
+        Compute(index, tile, count);
+    } catch (...) {
+      failed_.store(true, std::memory_order_relaxed);
+      throw;
     }
+  }
+
+  void ComputeTraced(int index, int64_t tile) {
     TraceEvent& event = frame_.event(index, tile);
     event.step = index;
     event.thread = SerialScope::active() ? 0 : tbb::this_task_arena::current_thread_index();
     event.begin_ns = Now();
-    Compute(index, tile, count);
+    Compute(index, tile, 1);
     event.end_ns = Now();
   }
 
@@ -173,6 +253,7 @@ class Execution {
       }
       return;
     }
+    const Elsewhere splits(elsewhere_);
     std::vector<Value> inputs;
     for (size_t i = 0; i < step.inputs.size(); ++i)
       inputs.push_back(frame_.Input(index, static_cast<int>(i)));
@@ -193,6 +274,12 @@ class Execution {
   std::mutex observe_mutex_;
   const RunLimits* const limits_ = RunLimits::Current();
   const Crowd crowd_ = Crowd::Here();
+  std::atomic<uint64_t> offers_{0};  // so many steps were offered
+  std::atomic<uint64_t> offer_{0};   // the last of them: its number above its step
+  std::atomic<int64_t> waiting_{0};  // threads that look at it
+  ElsewhereCount elsewhere_{0};
+  std::atomic<int64_t> steps_left_{0};
+  std::atomic<bool> failed_{false};
   tbb::task_group* group_ = nullptr;
   int threads_ = 1;
   const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
@@ -204,7 +291,8 @@ void Execute(Frame& frame, const PrepareContext::SubgraphMaker& make_subgraph, c
   Execution execution(frame, make_subgraph, observe);
   if (SerialScope::active()) {
     execution.RunSerially();
-  } else if (in_a_tile) {
+  } else if (in_a_tile != nullptr) {
+    const Elsewhere nested(*in_a_tile);
     // A thread that waits for a nested graph takes up steps of that graph alone: others may nest graphs too
     // and its stack would grow with every one.
     tbb::this_task_arena::isolate([&] { execution.RunInParallel(); });

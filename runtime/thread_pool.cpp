@@ -30,20 +30,23 @@ Crowd Crowd::Here() { return crowd_here; }
 // Counts a run that is at work on this thread.
 class CrowdScope {
  public:
-  CrowdScope(std::atomic<int>& runs, int threads) : runs_(runs), outer_(crowd_here) {
-    runs_.fetch_add(1, std::memory_order_relaxed);
-    crowd_here.runs_ = &runs;
+  CrowdScope(std::atomic<int>& at_work, const std::atomic<int>& entered, int threads, bool threads_fit)
+      : at_work_(at_work), outer_(crowd_here) {
+    at_work_.fetch_add(1, std::memory_order_relaxed);
+    crowd_here.at_work_ = &at_work;
+    crowd_here.entered_ = &entered;
     crowd_here.threads_ = threads;
+    crowd_here.threads_fit_ = threads_fit;
   }
   ~CrowdScope() {
-    runs_.fetch_sub(1, std::memory_order_relaxed);
+    at_work_.fetch_sub(1, std::memory_order_relaxed);
     crowd_here = outer_;
   }
   CrowdScope(const CrowdScope&) = delete;
   CrowdScope& operator=(const CrowdScope&) = delete;
 
  private:
-  std::atomic<int>& runs_;
+  std::atomic<int>& at_work_;
   const Crowd outer_;
 };
 
@@ -64,8 +67,8 @@ class CallerThread : public ThreadPool {
   }
 };
 
-// An arena that others use too: the OpenMP thread count of its threads is 1 during our work alone, which the executor
-// and ForEachTile see to.
+// An arena that others use too: the OpenMP thread count of its threads is 1 during our work alone, which the
+// executor and ForEachTile see to.
 class BorrowedArena : public ThreadPool {
  public:
   explicit BorrowedArena(tbb::task_arena& arena) : arena_(arena) {}
@@ -139,6 +142,9 @@ class Wakefulness {
     return {nullptr, [runs = runs_](void*) { runs->fetch_sub(1); }};
   }
 
+  // Runs that are under way or to come.
+  const std::atomic<int>& runs() const { return *runs_; }
+
   // While it lives a run is under way, on which threads are to work.
   class RunScope {
    public:
@@ -189,14 +195,20 @@ class Arena : public ThreadPool {
     // Another thread may do it where the arena is full.
     arena_.execute(InOrder(
         [&] {
-          const CrowdScope at_work(runs_, threads_);
+          const CrowdScope at_work(at_work_, wakefulness_.runs(), threads_, threads_fit_);
           fn();
         },
         &fn));
     ComesAfter(&fn);
   }
   void Enqueue(std::function<void()> fn) const override {
-    arena_.enqueue(InOrder([expected = wakefulness_.Expect(), fn = std::move(fn)] { fn(); }, this));
+    arena_.enqueue(InOrder(
+        // Until fn enters its run, which counts itself.
+        [expected = std::make_shared<std::shared_ptr<void>>(wakefulness_.Expect()), fn = std::move(fn)] {
+          expected->reset();
+          fn();
+        },
+        this));
   }
 
  private:
@@ -214,7 +226,8 @@ class Arena : public ThreadPool {
   mutable tbb::task_arena arena_;
   ArenaObserver observer_;
   Wakefulness wakefulness_;
-  mutable std::atomic<int> runs_{0};  // at work
+  mutable std::atomic<int> at_work_{0};
+  const bool threads_fit_ = threads_ <= AvailableCpus();
 };
 
 }  // namespace

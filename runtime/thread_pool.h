@@ -32,12 +32,20 @@ class Crowd {
  public:
   static Crowd Here();
   // Whether as many runs as the pool has threads are at work, so that none gains from the others' threads.
-  bool now() const { return runs_ != nullptr && runs_->load(std::memory_order_relaxed) >= threads_; }
+  bool now() const { return at_work_ != nullptr && at_work_->load(std::memory_order_relaxed) >= threads_; }
+  // Whether a thread that has nothing to do may wait awake for what its run does next: each has a processor of its
+  // own, and no other run waits for a thread.
+  bool may_wait() const {
+    return at_work_ != nullptr && threads_fit_ &&
+           entered_->load(std::memory_order_relaxed) <= at_work_->load(std::memory_order_relaxed);
+  }
 
  private:
   friend class CrowdScope;
-  const std::atomic<int>* runs_ = nullptr;
+  const std::atomic<int>* at_work_ = nullptr;
+  const std::atomic<int>* entered_ = nullptr;  // those at work and those that wait for a thread
   int threads_ = 0;
+  bool threads_fit_ = false;
 };
 
 // Calls fn on this thread. While it waits for tiles inside, it takes up none of the work outside: fn may hold a lock that
