@@ -118,8 +118,8 @@ PackedWeights PackShared(const Tensor& weights, const std::string& format, int64
   PackedWeights packed = source == nullptr ? nullptr : source->Find(weights, format, packed_bytes);
   if (!packed) {
     packed = packs_alone ? Pack(packed_bytes, pack) : FindOrPack(weights, format, packed_bytes, pack);
-    // What follows reads the packed form.
-    ForgetMapped(weights.data(), static_cast<size_t>(weights.byte_size()));
+    // What follows reads the packed form. Who packs alone does so once, and soon gives back all of the file.
+    if (!packs_alone) ForgetMapped(weights.data(), static_cast<size_t>(weights.byte_size()));
     if (source != nullptr) source->Note(weights, format, packed);
   }
   if (innermost != nullptr) innermost->given_.push_back(packed);
