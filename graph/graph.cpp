@@ -198,6 +198,7 @@ std::unique_ptr<Graph> Graph::Clone() const {
   copy->ir_version = ir_version;
   copy->opsets = opsets;
   copy->metadata = metadata;
+  copy->by_rows = by_rows;
   copy->inputs = inputs;
   copy->outputs = outputs;
   copy->values_ = values_;

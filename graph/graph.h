@@ -97,6 +97,7 @@ class Graph {
   int64_t ir_version = 0;
   std::map<std::string, int64_t> opsets;       // domain -> version
   std::map<std::string, std::string> metadata;
+  bool by_rows = false;                        // steps may run a few rows at a time with the next one
   std::vector<ValueId> inputs;                 // without initializers; a subgraph's captures last
   std::vector<ValueId> outputs;
 

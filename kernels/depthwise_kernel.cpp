@@ -80,10 +80,28 @@ void DepthwiseKernel::PackWeights(PrepareContext& ctx) {
 
 void DepthwiseKernel::Run(const RunContext& ctx, int64_t tile) const {
   const ConvGeometry& g = geometry_;
+  const int64_t n = tile / (bands_ * splits_), in = g.in_elems() * block_, out = g.out_elems() * block_;
+  RunPart(ctx, {ctx.in<float>(0) + n * blocks_ * in, in}, {ctx.out<float>(0) + n * blocks_ * out, out}, n,
+          PieceOf(g.out[0], bands_, tile / splits_ % bands_), PieceOf(blocks_, splits_, tile % splits_));
+}
+
+std::optional<RowShape> DepthwiseKernel::row_shape() const {
+  const ConvGeometry& g = geometry_;
   const Window& w = g.window;
-  const int64_t taps = w.kernel_elems(), n = tile / (bands_ * splits_);
-  const Range rows = PieceOf(g.out[0], bands_, tile / splits_ % bands_),
-              blocks = PieceOf(blocks_, splits_, tile % splits_);
+  return RowShape{g.n,      blocks_,           g.in[0],      g.in[1] * block_, blocks_,
+                  g.out[0], g.out[1] * block_, w.strides[0], w.span(0),        w.pads_begin[0]};
+}
+
+void DepthwiseKernel::RunRows(const RunContext& ctx, RowsOf<const float> src, RowsOf<float> dst, int64_t n,
+                              Range rows) const {
+  RunPart(ctx, src, dst, n, rows, {0, blocks_});
+}
+
+void DepthwiseKernel::RunPart(const RunContext& ctx, RowsOf<const float> src, RowsOf<float> dst, int64_t n,
+                              Range rows, Range blocks) const {
+  const ConvGeometry& g = geometry_;
+  const Window& w = g.window;
+  const int64_t taps = w.kernel_elems();
   DepthwiseRun run;
   run.block = block_;
   run.ih = g.in[0], run.iw = g.in[1], run.ow = g.out[1];
@@ -92,8 +110,8 @@ void DepthwiseKernel::Run(const RunContext& ctx, int64_t tile) const {
   const SumOps ops = register_ops_.For(ctx);
   for (int64_t b = blocks.begin; b < blocks.end; ++b) {
     const int64_t plane = (n * blocks_ + b) * g.out_elems() * block_;
-    run.src = ctx.in<float>(0) + (n * blocks_ + b) * g.in_elems() * block_;
-    run.dst = ctx.out<float>(0) + plane;
+    run.src = src.row0 + b * src.plane_stride;
+    run.dst = dst.row0 + b * dst.plane_stride;
     run.weights = static_cast<const float*>(packed_->data()) + b * taps * block_;
     run.bias = bias_ ? static_cast<const float*>(bias_->data()) + b * block_ : nullptr;
     run.ops = ops;

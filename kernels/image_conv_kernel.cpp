@@ -49,9 +49,9 @@ void ImageConvKernel::Prepare(PrepareContext& ctx) {
                       (g.out[0] - 1) * w.strides[0] + w.span(0) > g.in[0];
   copies_ = plain_ || padded;
   flat_ = !copies_ && taps_ == 1 && w.strides[0] == 1 && w.strides[1] == 1;
-  blocks_ = CeilDiv(g.out_elems(), DirectConvOutputs());
+  cut_ = CutOf({0, g.out_elems()});
   lines_ = !flat_ && g.out[0] > 1 && 2 * g.out[1] <= DirectConvOutputs() ? 2 : 1;
-  runs_ = flat_ ? CeilDiv(blocks_, kRunBlocks) : CeilDiv(g.out[0], lines_);
+  runs_ = flat_ ? cut_.runs : CeilDiv(g.out[0], lines_);
   panels_ = CeilDiv(CeilDiv(g.oc, block_) * block_, DirectConvPanel());
   ChooseTiles();
 
@@ -150,15 +150,21 @@ void ImageConvKernel::PackWeights(PrepareContext& ctx) {
   });
 }
 
-Range ImageConvKernel::RunOutputs(int64_t run) const {
+ImageConvKernel::Cut ImageConvKernel::CutOf(Range outputs) {
+  const int64_t blocks = CeilDiv(outputs.end - outputs.begin, DirectConvOutputs());
+  return {outputs, blocks, CeilDiv(blocks, kRunBlocks)};
+}
+
+Range ImageConvKernel::RunOutputs(const Cut& cut, int64_t run) const {
   if (!flat_) return {0, geometry_.out[1] * std::min(lines_, geometry_.out[0] - run * lines_)};
-  const Range blocks = PieceOf(blocks_, runs_, run);
-  const int64_t all = geometry_.out_elems();
-  return {PieceOf(all, blocks_, blocks.begin).begin, PieceOf(all, blocks_, blocks.end - 1).end};
+  const Range blocks = PieceOf(cut.blocks, cut.runs, run);
+  const int64_t first = cut.outputs.begin, all = cut.outputs.end - first;
+  return {first + PieceOf(all, cut.blocks, blocks.begin).begin,
+          first + PieceOf(all, cut.blocks, blocks.end - 1).end};
 }
 
 // to: [plane][row][line_][channel of the plane], zeros where the input ends.
-void ImageConvKernel::CopyIn(const float* image, int64_t first_run, int64_t runs, int64_t plane,
+void ImageConvKernel::CopyIn(RowsOf<const float> image, int64_t first_run, int64_t runs, int64_t plane,
                              int64_t planes, float* to) const {
   const ConvGeometry& g = geometry_;
   const int64_t ih = g.in[0], iw = g.in[1], rows = InputRows(runs), left = g.window.pads_begin[1];
@@ -166,7 +172,7 @@ void ImageConvKernel::CopyIn(const float* image, int64_t first_run, int64_t runs
   const int64_t count = std::clamp<int64_t>(line_ - left, 0, iw),
                 right = std::max<int64_t>(0, line_ - left - count);
   for (int64_t p = plane; p < plane + planes; ++p) {
-    const float* from = image + p * ih * iw * depth_;
+    const float* from = image.row0 + p * image.plane_stride;
     for (int64_t i = 0; i < rows; ++i, to += line_ * depth_) {
       const int64_t row = top + i;
       if (row < 0 || row >= ih) {
@@ -175,7 +181,7 @@ void ImageConvKernel::CopyIn(const float* image, int64_t first_run, int64_t runs
       }
       std::fill_n(to, std::min(left, line_) * depth_, 0.0f);
       if (plain_)
-        InterleaveFloats(from + row * iw, ih * iw, g.ic, count, to + left * depth_);
+        InterleaveFloats(from + row * iw, image.plane_stride, g.ic, count, to + left * depth_);
       else
         std::memcpy(to + left * depth_, from + row * iw * depth_,
                     static_cast<size_t>(count * depth_) * sizeof(float));
@@ -186,36 +192,70 @@ void ImageConvKernel::CopyIn(const float* image, int64_t first_run, int64_t runs
 
 void ImageConvKernel::Run(const RunContext& ctx, int64_t tile) const {
   const ConvGeometry& g = geometry_;
-  const int64_t image_elems = planes_ * g.in_elems() * depth_;
   const Range panels = PieceOf(panels_, splits_, tile % splits_),
               all = PieceOf(g.n * runs_, bands_, tile / splits_);
-  const SumOps ops = register_ops_.For(ctx);
+  const int64_t in = g.in_elems() * (plain_ ? 1 : depth_), in_planes = plain_ ? g.ic : planes_;
+  const int64_t out = g.out_elems() * block_, out_planes = CeilDiv(g.oc, block_);
   for (int64_t first = all.begin; first < all.end;) {
     const int64_t n = first / runs_;
     const Range runs{first - n * runs_, std::min(all.end - n * runs_, runs_)};
-    const float* image = ctx.in<float>(0) + n * image_elems;
-    for (int64_t plane = 0; plane < planes_; plane += chunk_) {
-      const int64_t planes = std::min(chunk_, planes_ - plane);
-      Source source{image + plane * g.in_elems() * depth_, g.in_elems() * depth_, g.in[1] * depth_};
-      if (copies_) {
-        float* scratch = ctx.scratch<float>();
-        CopyIn(image, runs.begin, runs.end - runs.begin, plane, planes, scratch);
-        source = {scratch, InputRows(runs.end - runs.begin) * line_ * depth_, line_ * depth_};
-      }
-      for (int64_t panel = panels.begin; panel < panels.end; ++panel) {
-        RunPanel(ctx, ops, source, n, runs, plane, planes, panel);
-      }
-    }
+    RunPart(ctx, {ctx.in<float>(0) + n * in_planes * in, in}, {ctx.out<float>(0) + n * out_planes * out, out},
+            n, cut_, runs, panels);
     first = n * runs_ + runs.end;
   }
 }
 
-void ImageConvKernel::RunPanel(const RunContext& ctx, const SumOps& ops, const Source& source, int64_t n,
-                               Range runs, int64_t plane, int64_t planes, int64_t panel) const {
+std::optional<RowShape> ImageConvKernel::row_shape() const {
+  const ConvGeometry& g = geometry_;
+  const Window& w = g.window;
+  if (lines_ != 1) return std::nullopt;
+  return RowShape{g.n,
+                  plain_ ? g.ic : planes_,
+                  g.in[0],
+                  g.in[1] * (plain_ ? 1 : depth_),
+                  CeilDiv(g.oc, block_),
+                  g.out[0],
+                  g.out[1] * block_,
+                  w.strides[0],
+                  w.span(0),
+                  w.pads_begin[0]};
+}
+
+int64_t ImageConvKernel::RowScratchBytes(int64_t rows) const {
+  return copies_ ? chunk_ * InputRows(rows) * line_ * depth_ * static_cast<int64_t>(sizeof(float)) : 0;
+}
+
+void ImageConvKernel::RunRows(const RunContext& ctx, RowsOf<const float> src, RowsOf<float> dst, int64_t n,
+                              Range rows) const {
+  const int64_t width = geometry_.out[1];
+  const Cut cut = flat_ ? CutOf({rows.begin * width, rows.end * width}) : cut_;
+  RunPart(ctx, src, dst, n, cut, flat_ ? Range{0, cut.runs} : rows, {0, panels_});
+}
+
+void ImageConvKernel::RunPart(const RunContext& ctx, RowsOf<const float> src, RowsOf<float> dst, int64_t n,
+                              const Cut& cut, Range runs, Range panels) const {
+  const SumOps ops = register_ops_.For(ctx);
+  for (int64_t plane = 0; plane < planes_; plane += chunk_) {
+    const int64_t planes = std::min(chunk_, planes_ - plane);
+    Source source{src.row0 + plane * src.plane_stride, src.plane_stride, geometry_.in[1] * depth_};
+    if (copies_) {
+      float* scratch = ctx.scratch<float>();
+      CopyIn(src, runs.begin, runs.end - runs.begin, plane, planes, scratch);
+      source = {scratch, InputRows(runs.end - runs.begin) * line_ * depth_, line_ * depth_};
+    }
+    for (int64_t panel = panels.begin; panel < panels.end; ++panel) {
+      RunPanel(ctx, ops, source, dst, n, cut, runs, plane, planes, panel);
+    }
+  }
+}
+
+void ImageConvKernel::RunPanel(const RunContext& ctx, const SumOps& ops, const Source& source,
+                               RowsOf<float> dst, int64_t n, const Cut& cut, Range runs, int64_t plane,
+                               int64_t planes, int64_t panel) const {
   const ConvGeometry& g = geometry_;
   const Window& w = g.window;
   const int64_t width = DirectConvPanel(), lanes = width / 2, c = panel * width;
-  const int64_t oc_blocks = CeilDiv(g.oc, block_), dst_plane = g.out_elems() * block_;
+  const int64_t oc_blocks = CeilDiv(g.oc, block_), plane_elems = g.out_elems() * block_;
   const bool last = plane + planes == planes_;
   DirectConvRun run{};
   run.planes = planes;
@@ -235,14 +275,14 @@ void ImageConvKernel::RunPanel(const RunContext& ctx, const SumOps& ops, const S
   run.weights = static_cast<const float*>(packed_->data()) + (panel * g.ic + plane * depth_) * taps_ * width;
   run.bias = bias_ ? static_cast<const float*>(bias_->data()) + c : nullptr;
   run.dst_step = block_;
-  run.dst_vector = lanes < block_ ? lanes : dst_plane;
+  run.dst_vector = lanes < block_ ? lanes : dst.plane_stride;
   run.vectors = oc_blocks * block_ - c <= lanes ? 1 : 2;
   run.resume = plane > 0;
   if (last) run.ops = ops;
   // The next panel's weights come while this one's are in use.
   int64_t passes = 0;
   for (int64_t r = runs.begin; r < runs.end; ++r) {
-    const Range outputs = RunOutputs(r);
+    const Range outputs = RunOutputs(cut, r);
     passes += CeilDiv(outputs.end - outputs.begin, DirectConvOutputs());
   }
   run.ahead_passes = passes;
@@ -250,15 +290,15 @@ void ImageConvKernel::RunPanel(const RunContext& ctx, const SumOps& ops, const S
   // A panel is part of one block, or two of them.
   const int64_t block_count = std::min(std::max<int64_t>(1, width / block_), oc_blocks - c / block_);
   for (int64_t r = runs.begin; r < runs.end; ++r) {
-    const Range outputs = RunOutputs(r);
+    const Range outputs = RunOutputs(cut, r);
     const int64_t line = flat_ ? 0 : r * lines_, line_outputs = g.out[1];
     // In scratch the band's first line is the first.
     const int64_t src_line = (copies_ ? line - runs.begin * lines_ : line) * w.strides[0];
     run.src = source.data + src_line * source.row_stride + outputs.begin * run.step;
-    const int64_t offset =
-        (n * oc_blocks + c / block_) * dst_plane + (line * line_outputs + outputs.begin) * block_;
-    float* dst = ctx.out<float>(0) + offset;
-    run.dst = dst + c % block_;
+    const int64_t in_plane = (line * line_outputs + outputs.begin) * block_;
+    const int64_t offset = (n * oc_blocks + c / block_) * plane_elems + in_plane;
+    float* to = dst.row0 + c / block_ * dst.plane_stride + in_plane;
+    run.dst = to + c % block_;
     if (run.ops.operand != nullptr) run.ops.operand = ops.operand + offset + c % block_;
     run.count = outputs.end - outputs.begin;
     run.gap =
@@ -267,7 +307,8 @@ void ImageConvKernel::RunPanel(const RunContext& ctx, const SumOps& ops, const S
     run.ahead_done += CeilDiv(run.count, DirectConvOutputs());
     if (!last || post_ops_.empty()) continue;
     for (int64_t b = 0; b < block_count; ++b) {
-      post_ops_.Apply(ctx, dst + b * dst_plane, offset + b * dst_plane, (c / block_ + b) * block_, run.count);
+      post_ops_.Apply(ctx, to + b * dst.plane_stride, offset + b * plane_elems, (c / block_ + b) * block_,
+                      run.count);
     }
   }
 }

@@ -36,7 +36,8 @@ struct Slot {
 
 // The unit of a plan: one kernel on one set of slots.
 struct Step {
-  const Node* node = nullptr;        // null for reorders
+  const Node* node = nullptr;        // null for reorders; the last one of a chain
+  std::vector<const Node*> earlier;  // of a chain: those before (runtime/step_chain.h)
   std::string value;                 // of a reorder: the name of what is reordered
   std::unique_ptr<Kernel> kernel;    // null: run by Evaluate, since sizes are not known before
   std::vector<std::string> declined;

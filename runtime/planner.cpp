@@ -2,53 +2,24 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
+#include <utility>
 
 #include "graph/operator.h"
-#include "kernels/evaluate.h"
-#include "kernels/reorder.h"
+#include "kernels/reorder_kernel.h"
 #include "runtime/cache_budget.h"
+#include "runtime/fold_node.h"
+#include "runtime/step_chain.h"
 #include "runtime/storage.h"
 #include "sluice/error.h"
 
 namespace sluice {
 namespace {
 
-// Results up to this size are computed while planning; larger ones only if the inputs are as large, so
-// that a small model cannot grow into a large plan.
-constexpr int64_t kMaxFoldedBytes = 1 << 20;
-
-class ReorderKernel : public Kernel {
- public:
-  ReorderKernel(TensorDesc src, TensorDesc dst) : src_(std::move(src)), dst_(std::move(dst)) {}
-  std::string name() const override { return "reorder"; }
-  void Prepare(PrepareContext&) override {}
-  int64_t tiles() const override { return ReorderTiles(src_, dst_); }
-  void Run(const RunContext& ctx, int64_t tile) const override {
-    RunReorder(src_, ctx.in<void>(0), dst_, ctx.out<void>(0), tile);
-  }
-
- private:
-  TensorDesc src_, dst_;
-};
-
 // Whether a value of this type has bytes of a size known now.
 bool HasBytes(const ValueType& type) { return type.IsConcrete() && type.dtype != DataType::kString; }
 
 TensorDesc PlainDesc(const ValueType& type) { return {type.dtype, *ToShape(type.shape)}; }
-
-// Whether how long the node runs does not follow from sizes: a loop, or one in its nested graphs. Not for
-// loading, where no deadline holds.
-bool IsUnbounded(const Node& node) {
-  if (node.op_type == "Loop") return true;
-  for (const auto& [name, attribute] : node.attrs.all()) {
-    const auto* nested = std::get_if<std::shared_ptr<Graph>>(&attribute);
-    if (nested == nullptr) continue;
-    for (NodeId id : (*nested)->TopologicalOrder()) {
-      if (IsUnbounded((*nested)->node(id))) return true;
-    }
-  }
-  return false;
-}
 
 class Planner {
  public:
@@ -67,6 +38,7 @@ class Planner {
     }
     for (size_t i = 0; i < graph_.inputs.size(); ++i) BindInput(static_cast<int>(i), inputs[i]);
     for (NodeId id : graph_.TopologicalOrder()) PlanNode(graph_.node(id));
+    AddWaiting();
     for (ValueId id : graph_.outputs) BindOutput(id);
     storage_.Finish(plan_);
     CountMemory(plan_, held_);
@@ -186,6 +158,7 @@ class Planner {
   }
 
   void PlanNode(const Node& node) {
+    if (waiting_ && !ReadsWaiting(node)) AddWaiting();
     std::vector<const ValueType*> types;
     std::vector<const Tensor*> constants;
     bool static_sizes = true;
@@ -194,13 +167,13 @@ class Planner {
       constants.push_back(id == ValueId::kNone ? nullptr : KnownOf(id).constant);
       if (id != ValueId::kNone && !HasBytes(KnownOf(id).type)) static_sizes = false;
     }
-    const std::vector<ValueType> outputs = InferNode(node, std::move(types), constants);
+    const std::vector<ValueType> outputs = InferNode(node, types, constants);
     for (size_t i = 0; i < node.outputs.size(); ++i) {
       if (node.outputs[i] == ValueId::kNone) continue;
       KnownOf(node.outputs[i]).type = outputs[i];
       if (!HasBytes(outputs[i])) static_sizes = false;
     }
-    if (!Fold(node, constants)) {
+    if (!Fold(node, constants, types, outputs)) {
       if (static_sizes)
         PlanKernel(node, constants, outputs);
       else
@@ -214,39 +187,15 @@ class Planner {
   }
 
   // Computes the node now where its result cannot depend on the run.
-  bool Fold(const Node& node, const std::vector<const Tensor*>& constants) {
-    if (!node.op->pure) return false;
-    std::vector<Value> values;
-    int64_t input_bytes = 0, output_bytes = 0;
-    for (size_t i = 0; i < node.inputs.size(); ++i) {
-      if (node.inputs[i] == ValueId::kNone) {
-        values.emplace_back();
-      } else if (constants[i] != nullptr) {
-        input_bytes += constants[i]->byte_size();
-        values.emplace_back(*constants[i]);
-      } else if (const ValueType& type = KnownOf(node.inputs[i]).type;
-                 node.op->shape_only && type.IsConcrete()) {
-        values.emplace_back(Tensor::Borrow(type.dtype, *ToShape(type.shape), nullptr));
-      } else {
-        return false;
-      }
-    }
-    for (ValueId id : node.outputs) {
-      if (id != ValueId::kNone && KnownOf(id).type.IsConcrete()) {
-        output_bytes += PlainDesc(KnownOf(id).type).byte_size();
-      }
-    }
-    if (output_bytes > std::max(kMaxFoldedBytes, input_bytes) || IsUnbounded(node)) return false;
-    std::vector<Value> results = Evaluate(node, values, make_subgraph_);
-    for (size_t i = 0; i < node.outputs.size(); ++i) {
-      if (node.outputs[i] != ValueId::kNone && !results[i].is_tensor()) return false;
-    }
-    for (size_t i = 0; i < node.outputs.size(); ++i) {
+  bool Fold(const Node& node, std::span<const Tensor* const> constants,
+            std::span<const ValueType* const> inputs, std::span<const ValueType> outputs) {
+    auto results = FoldNode(node, constants, inputs, outputs, make_subgraph_);
+    for (size_t i = 0; results && i < node.outputs.size(); ++i) {
       if (node.outputs[i] == ValueId::kNone) continue;
-      plan_.constants.push_back(std::move(results[i].tensor()));
+      plan_.constants.push_back(std::move((*results)[i].tensor()));
       SetConstant(node.outputs[i], &plan_.constants.back());
     }
-    return true;
+    return results.has_value();
   }
 
   void PlanKernel(const Node& node, const std::vector<const Tensor*>& constants,
@@ -265,12 +214,16 @@ class Planner {
       return PrepareContext(node, inputs, constants, outputs, std::vector<bool>(outputs.size(), true),
                             make_subgraph_);
     });
+    const bool joins = waiting_ &&
+                       prepared.request.input_layouts[0] == storage_.desc(waiting_->outputs[0]).layout &&
+                       JoinsByRows(*waiting_, node, prepared);
+    if (!joins) AddWaiting();
 
     Step step;
     step.node = &node;
     step.scratch_bytes = prepared.request.scratch_bytes;
     for (size_t i = 0; i < node.inputs.size(); ++i) {
-      step.inputs.push_back(prepared.request.unread[i]
+      step.inputs.push_back(prepared.request.unread[i] || (joins && i == 0)
                                 ? Storage::kNone
                                 : SlotOf(node.inputs[i], prepared.request.input_layouts[i]));
     }
@@ -304,7 +257,19 @@ class Planner {
     plan_.info.flops += prepared.kernel->flops();
     step.kernel = std::move(prepared.kernel);
     step.declined = std::move(prepared.declined);
-    AddStep(std::move(step));
+    if (joins) step = JoinByRows(*std::exchange(waiting_, std::nullopt), std::move(step));
+    waiting_ = std::move(step);
+    if (!graph_.by_rows || node.outputs.size() != 1 || graph_.SingleUser(node.outputs[0]) == NodeId::kNone)
+      AddWaiting();
+  }
+
+  // Whether the node is the one that may join the step that waits.
+  bool ReadsWaiting(const Node& node) const {
+    return !node.inputs.empty() && node.inputs[0] == waiting_->node->outputs[0];
+  }
+
+  void AddWaiting() {
+    if (waiting_) AddStep(*std::exchange(waiting_, std::nullopt));
   }
 
   void Drop(ValueId id) {
@@ -340,6 +305,7 @@ class Planner {
   }
 
   void PlanDynamic(const Node& node) {
+    AddWaiting();
     Step step;
     step.node = &node;
     for (ValueId id : node.inputs) step.inputs.push_back(SlotOf(id, Layout::kPlain));
@@ -395,6 +361,8 @@ class Planner {
   HeldScope held_;  // notes from now on what kernels prepared on this thread hold
   std::vector<Known> known_;
   Storage storage_;
+  // The step planned last, if the node behind it may join it; there are no other users of what it makes.
+  std::optional<Step> waiting_;
   Plan plan_;
 };
 

@@ -12,6 +12,12 @@ std::string DescribeSlot(const Slot& slot) {
   return text;
 }
 
+std::string Operators(const Node& node) {
+  std::string text = node.op_type;
+  for (const PostOp& post_op : node.post_ops) text += " + " + ToString(post_op);
+  return text;
+}
+
 }  // namespace
 
 StepProfile DescribeStep(const Graph& graph, const Plan& plan, const Step& step) {
@@ -25,8 +31,8 @@ StepProfile DescribeStep(const Graph& graph, const Plan& plan, const Step& step)
     for (size_t i = 0; profile.node.empty() && i < node.outputs.size(); ++i) {
       if (node.outputs[i] != ValueId::kNone) profile.node = graph.value(node.outputs[i]).name;
     }
-    profile.op = node.op_type;
-    for (const PostOp& post_op : node.post_ops) profile.op += " + " + ToString(post_op);
+    for (const Node* earlier : step.earlier) profile.op += Operators(*earlier) + ", ";
+    profile.op += Operators(node);
   }
   profile.kernel = step.kernel ? step.kernel->name() : "at run time";
   profile.declined = step.declined;

@@ -18,7 +18,7 @@ namespace {
 
 // Passes that hide what goes into an activation or move it elsewhere.
 const std::vector<std::string> kDisabled = {"fuse-post-ops", "hoist-activations", "sink-transposes",
-                                            "merge-equal"};
+                                            "merge-equal", "run-by-rows"};
 
 PassContext ContextOfPasses() {
   PassContext ctx;

@@ -34,6 +34,7 @@ class GraphReader {
       std::string key = from_.Text();
       graph->metadata[std::move(key)] = from_.Text();
     }
+    graph->by_rows = from_.Number<uint8_t>() != 0;
     for (size_t left = from_.Count(21); left > 0; --left) ReadValue(*graph);
     for (size_t left = from_.Count(60); left > 0; --left) ReadNode(*graph);
     graph->inputs = ReadIds(*graph, /*optional=*/false);

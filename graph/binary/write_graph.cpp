@@ -24,6 +24,7 @@ class GraphWriter {
       to_.Text(key);
       to_.Text(value);
     }
+    to_.Number(static_cast<uint8_t>(graph.by_rows));
     to_.Count(graph.num_values());
     for (size_t i = 0; i < graph.num_values(); ++i) WriteValue(graph.value(static_cast<ValueId>(i)));
     to_.Count(graph.num_nodes());

@@ -50,6 +50,7 @@ std::span<const Pass> Pipeline() {
       kFusePostOps,
       kHoistActivations,
       kRemoveDead,
+      kRunByRows,
   };
   return kPipeline;
 }

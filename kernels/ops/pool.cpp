@@ -7,6 +7,7 @@
 #include "kernels/ops/fold_kernel.h"
 #include "kernels/ops/params.h"
 #include "kernels/parallel.h"
+#include "kernels/row_kernel.h"
 #include "sluice/error.h"
 
 // MaxPool (1, 8, 10, 11, 12, 22), AveragePool (1, 7, 10, 11, 19, 22), LpPool (1, 2, 11, 18, 22), and over all
@@ -74,7 +75,7 @@ class WholePoolKernel : public FoldKernel {
 };
 
 // Floats in any layout. Tile: rows of the output. Scratch: where the rows under a window start.
-class FloatPoolKernel : public Kernel {
+class FloatPoolKernel : public RowKernel {
  public:
   std::string name() const override { return "simd"; }
   void Prepare(PrepareContext& ctx) override {
@@ -97,24 +98,55 @@ class FloatPoolKernel : public Kernel {
     ctx.SetInputLayout(0, layout);
     ctx.SetOutputLayout(0, layout);
     const Shape& src = ctx.shape(0);
+    n_ = src[0];
+    blocked_ = BlockOf(layout) > 1;
     const int64_t block = BlockOf(layout);
     lanes_ = layout == Layout::kChannelsLast ? src[1] : block;
     planes_ = layout == Layout::kChannelsLast ? src[0] : src[0] * ((src[1] + block - 1) / block);
     rows_ = planes_ * (g_.out_elems() / g_.out.back());
     tiles_ = PiecesOf(rows_, 1 + kMinTileTaps / std::max<int64_t>(1, g_.out.back() * lanes_ * taps));
-    ctx.SetScratch(outer_taps * static_cast<int64_t>(sizeof(int64_t)));
+    scratch_bytes_ = outer_taps * static_cast<int64_t>(sizeof(int64_t));
+    ctx.SetScratch(scratch_bytes_);
   }
   int64_t tiles() const override { return tiles_; }
 
   void Run(const RunContext& ctx, int64_t tile) const override {
-    const Window& w = g_.window;
-    const size_t last = g_.in.size() - 1;
-    int64_t* offsets = ctx.scratch<int64_t>();
-    const int64_t in_elems = g_.in_elems() * lanes_, row_elems = g_.out[last] * lanes_;
+    const int64_t in_elems = g_.in_elems() * lanes_, row_elems = g_.out.back() * lanes_;
     const int64_t rows_per_plane = rows_ / planes_;
     const Range range = PieceOf(rows_, tiles_, tile);
+    for (int64_t r = range.begin; r < range.end; ++r) {
+      PoolOne(ctx.in<float>(0) + r / rows_per_plane * in_elems, r % rows_per_plane, ctx.scratch<int64_t>(),
+              ctx.out<float>(0) + r * row_elems);
+    }
+  }
+
+  std::optional<RowShape> row_shape() const override {
+    if (!blocked_ || g_.in.size() != 2) return std::nullopt;
+    const Window& w = g_.window;
+    const int64_t planes = planes_ / n_;
+    return RowShape{n_,        planes,         g_.in[0],           g_.in[1] * lanes_,
+                    planes,    g_.out[0],      g_.out[1] * lanes_, w.strides[0],
+                    w.span(0), w.pads_begin[0]};
+  }
+  int64_t RowScratchBytes(int64_t) const override { return scratch_bytes_; }
+  void RunRows(const RunContext& ctx, RowsOf<const float> src, RowsOf<float> dst, int64_t,
+               Range rows) const override {
+    const int64_t row_elems = g_.out[1] * lanes_;
+    for (int64_t p = 0; p < planes_ / n_; ++p) {
+      for (int64_t row = rows.begin; row < rows.end; ++row) {
+        PoolOne(src.row0 + p * src.plane_stride, row, ctx.scratch<int64_t>(),
+                dst.row0 + p * dst.plane_stride + row * row_elems);
+      }
+    }
+  }
+
+ private:
+  // Row `number` of a plane's output. `offsets`: room for where the rows under a window start.
+  void PoolOne(const float* plane, int64_t number, int64_t* offsets, float* dst) const {
+    const Window& w = g_.window;
+    const size_t last = g_.in.size() - 1;
     PoolRow row{.rows = offsets,
-                .num_rows = 0,
+                .num_rows = 1,
                 .taps = g_.taps[last].data(),
                 .width = g_.out[last],
                 .kernel = w.kernel[last],
@@ -124,35 +156,31 @@ class FloatPoolKernel : public Kernel {
                 .lanes = lanes_,
                 .counted = 0,
                 .root = folding_.root};
-    for (int64_t r = range.begin; r < range.end; ++r) {
-      int64_t rest = r % rows_per_plane, step = g_.in[last] * lanes_, counted = 1;
-      // The product of what the window meets along the axes, innermost first.
-      offsets[0] = 0;
-      row.num_rows = 1;
-      for (size_t i = last; i-- > 0;) {
-        const int64_t o = rest % g_.out[i];
-        rest /= g_.out[i];
-        const PoolTaps& taps = g_.taps[i][static_cast<size_t>(o)];
-        const int64_t start = o * w.strides[i] - w.pads_begin[i];
-        // Backwards, so that the entries for the first tap are overwritten last.
-        for (int64_t t = taps.end; t-- > taps.begin;) {
-          for (int64_t j = 0; j < row.num_rows; ++j)
-            offsets[(t - taps.begin) * row.num_rows + j] = offsets[j] + (start + t * w.dilations[i]) * step;
-        }
-        row.num_rows *= taps.end - taps.begin;
-        step *= g_.in[i];
-        counted *= taps.counted;
+    int64_t rest = number, step = g_.in[last] * lanes_, counted = 1;
+    // The product of what the window meets along the axes, innermost first.
+    offsets[0] = 0;
+    for (size_t i = last; i-- > 0;) {
+      const int64_t o = rest % g_.out[i];
+      rest /= g_.out[i];
+      const PoolTaps& taps = g_.taps[i][static_cast<size_t>(o)];
+      const int64_t start = o * w.strides[i] - w.pads_begin[i];
+      // Backwards, so that the entries for the first tap are overwritten last.
+      for (int64_t t = taps.end; t-- > taps.begin;) {
+        for (int64_t j = 0; j < row.num_rows; ++j)
+          offsets[(t - taps.begin) * row.num_rows + j] = offsets[j] + (start + t * w.dilations[i]) * step;
       }
-      row.counted = folding_.mean ? counted : 0;
-      PoolFloats(folding_.fold, ctx.in<float>(0) + r / rows_per_plane * in_elems, row,
-                 ctx.out<float>(0) + r * row_elems);
+      row.num_rows *= taps.end - taps.begin;
+      step *= g_.in[i];
+      counted *= taps.counted;
     }
+    row.counted = folding_.mean ? counted : 0;
+    PoolFloats(folding_.fold, plane, row, dst);
   }
 
- private:
   PoolGeometry g_;
   Folding folding_{};
-  int64_t lanes_ = 1, planes_ = 0, rows_ = 0, tiles_ = 1;
+  bool blocked_ = false;
+  int64_t n_ = 1, lanes_ = 1, planes_ = 0, rows_ = 0, tiles_ = 1, scratch_bytes_ = 0;
 };
 
 // What becomes of a window's elements, of type T. Add sees them in row-major order.

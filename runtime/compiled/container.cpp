@@ -15,7 +15,7 @@ namespace {
 // No text and no other format begins so; a transfer as text would change it.
 constexpr char kMagic[8] = {'\x93', 'S', 'L', 'U', 'I', 'C', 'E', '\n'};
 // Counts up with every change of the header, of the tables or of the meaning of a format of packed weights.
-constexpr uint32_t kFormat = 1;
+constexpr uint32_t kFormat = 2;
 constexpr uint64_t kPage = 4096;
 constexpr uint64_t kChunk = uint64_t{1} << 20;
 

@@ -177,8 +177,9 @@ struct RunOptions {
   // Error{kCancelled} once it is true; any thread may set it. Must outlive the run.
   const std::atomic<bool>* cancel = nullptr;
   // Called with every value that a step computes, one call at a time, on any of the run's threads, before the steps
-  // that read the value. Constants, values inside nested graphs and values that are parts or other shapes of one
-  // seen before are not shown. What it throws ends the run. It must not run the session.
+  // that read the value. Constants, values inside nested graphs or between the operators of a step, and values that
+  // are parts or other shapes of one seen before are not shown. What it throws ends the run. It must not run the
+  // session.
   std::function<void(const ObservedValue&)> observer = nullptr;
   // Set, when the run ends well, to what each of its steps took, in the plan's order; needs no
   // SessionOptions::profile and costs other runs nothing. Must outlive the run.
