@@ -23,6 +23,8 @@ constexpr double kOpsPerByteL3 = 4, kOpsPerByte = 8;
 constexpr double kL3Bytes = 8e6;
 // F(5x5) has many elements, whose weights would be too many to keep.
 constexpr int kLateM = 5;
+// Less 4, the tiles from which on its sums keep the processor busy; 4 tiles reach two thirds of that.
+constexpr double kLateTiles = 12;
 // A gain below this is noise.
 constexpr double kLeastGain = 0.9;
 // Packed weights of one layer; more is better spent on a direct convolution.
@@ -90,7 +92,9 @@ WinogradKernel::Candidate WinogradKernel::Estimate(int m, Layout layout) const {
       static_cast<double>(all * s.elems()) / 36 / static_cast<double>(s.block);  // but for their channels
   const double input = vectors * kInputCost * static_cast<double>(s.ic());
   const double transforms = s.late ? static_cast<double>(s.ic() * s.oc()) * kWeightCost : 0;
-  const double others = products / kProductShare + transforms +
+  // Weights transformed late are in registers for the tiles that there are: few leave the sums waiting.
+  const double busy = s.late ? std::min(1.0, static_cast<double>(all + 4) / kLateTiles) : 1;
+  const double others = products / (kProductShare * busy) + transforms +
                         vectors * kOutputCost * static_cast<double>(s.oc()) +
                         WeightsCost(WinogradPackedElems(s) * 4, c.groups);
   // Each range of panels transforms the input anew and has 64 channels at least.
