@@ -121,7 +121,7 @@ inline InferRequest CountingRequest(int64_t steps) {
   return request;
 }
 
-// Collects answers in the order in which they come; requests are numbered.
+// Collects answers in the order in which they come; requests are numbered. Answers may come after its end.
 class Mailbox {
  public:
   struct Letter {
@@ -131,27 +131,30 @@ class Mailbox {
   };
 
   std::function<void(Service::Answer)> Slot(int number) {
-    return [this, number](Service::Answer answer) {
-      const std::lock_guard lock(mutex_);
-      letters_.push_back({number, std::move(answer), Clock::now()});
-      changed_.notify_all();
+    return [box = box_, number](Service::Answer answer) {
+      const std::lock_guard lock(box->mutex);
+      box->letters.push_back({number, std::move(answer), Clock::now()});
+      box->changed.notify_all();
     };
   }
   // The first `count` answers; fewer after a minute.
   std::vector<Letter> Wait(size_t count) {
-    std::unique_lock lock(mutex_);
-    changed_.wait_for(lock, std::chrono::minutes(1), [&] { return letters_.size() >= count; });
-    return letters_;
+    std::unique_lock lock(box_->mutex);
+    box_->changed.wait_for(lock, std::chrono::minutes(1), [&] { return box_->letters.size() >= count; });
+    return box_->letters;
   }
   size_t size() {
-    const std::lock_guard lock(mutex_);
-    return letters_.size();
+    const std::lock_guard lock(box_->mutex);
+    return box_->letters.size();
   }
 
  private:
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::vector<Letter> letters_;
+  struct Box {
+    std::mutex mutex;
+    std::condition_variable changed;
+    std::vector<Letter> letters;
+  };
+  std::shared_ptr<Box> box_ = std::make_shared<Box>();
 };
 
 inline Service::Answer RunOne(Scheduler& scheduler, const std::shared_ptr<const Model>& model,
