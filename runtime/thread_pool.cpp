@@ -94,12 +94,20 @@ class BorrowedArena : public ThreadPool {
 // the arena's own threads that are inside, looking for work or doing it.
 class ArenaObserver : public tbb::task_scheduler_observer {
  public:
-  explicit ArenaObserver(tbb::task_arena& arena) : task_scheduler_observer(arena) { observe(true); }
-  ~ArenaObserver() override { observe(false); }
+  explicit ArenaObserver(tbb::task_arena& arena) : task_scheduler_observer(arena) {
+    ComesBefore(this);
+    observe(true);
+  }
+  ~ArenaObserver() override {
+    observe(false);
+    ComesAfter(this);
+  }
   int workers() const { return workers_.load(std::memory_order_relaxed); }
 
   void on_scheduler_entry(bool is_worker) override {
+    ComesAfter(this);
     if (is_worker) workers_.fetch_add(1, std::memory_order_relaxed);
+    ComesBefore(this);
     Entries& entries = Own();
     const int former = EnterSingleThreaded();
     if (entries.depth < entries.former.size()) entries.former[entries.depth] = former;
@@ -107,6 +115,7 @@ class ArenaObserver : public tbb::task_scheduler_observer {
   }
   void on_scheduler_exit(bool is_worker) override {
     if (is_worker) workers_.fetch_sub(1, std::memory_order_relaxed);
+    ComesBefore(this);
     Entries& entries = Own();
     if (entries.depth == 0) return;
     if (--entries.depth < entries.former.size()) LeaveSingleThreaded(entries.former[entries.depth]);
@@ -157,9 +166,11 @@ class Wakefulness {
       const auto until = Clock::now() + std::min<Clock::duration>(Clock::now() - begin_, kMost);
       // Only those that are awake.
       for (int i = observer_.workers(); i > 0; --i) {
-        arena_.enqueue([runs = of_.runs_, until] {
-          while (runs->load(std::memory_order_relaxed) == 0 && Clock::now() < until) Pause();
-        });
+        arena_.enqueue(InOrder(
+            [runs = of_.runs_, until] {
+              while (runs->load(std::memory_order_relaxed) == 0 && Clock::now() < until) Pause();
+            },
+            of_.runs_.get()));
       }
     }
     RunScope(const RunScope&) = delete;

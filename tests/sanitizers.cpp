@@ -15,14 +15,18 @@ SLUICE_SANITIZER_HOOK __lsan_default_suppressions() { return "leak:tbb::detail::
 
 SLUICE_SANITIZER_HOOK __ubsan_default_options() { return "halt_on_error=1:print_stacktrace=1"; }
 
-// Debian's TBB, oneDNN and OpenMP are not instrumented: what orders their accesses is not seen.
+// Debian's TBB, oneDNN, OpenMP and libstdc++ are not instrumented: what orders their accesses is not seen.
 // kernels/task_order.h says in what order TBB runs our tasks; what is left is memory of TBB's own. `race_top`
-// so that only accesses in its code count as its own, not what our tasks do.
+// so that only accesses in its code count as its own, not what our tasks do. By names for stacks without
+// llvm-symbolizer, by its folder for those with it, whose inlined functions have no namespaces.
+// Copies of an error share its text, which libstdc++ counts.
 SLUICE_SANITIZER_HOOK __tsan_default_suppressions() {
   return "race_top:tbb::detail\n"
+         "race_top:/oneapi/tbb/\n"
          "race:tbb::detail::d1::function_task*::finalize\n"
          "race:tbb::detail::d1::start_for*::finalize\n"
-         "race:tbb::detail::d1::fold_tree\n"
+         "race:fold_tree<tbb::detail\n"
+         "race:std::runtime_error::~runtime_error\n"
          "called_from_lib:libtbb.so\n"
          "called_from_lib:libdnnl.so\n"
          "called_from_lib:libgomp.so\n";
