@@ -15,6 +15,7 @@
 
 #include "sluice/session.h"
 #include "tools/model_args.h"
+#include "tests/sanitized.h"
 
 namespace sluice::test {
 namespace {
@@ -24,15 +25,6 @@ namespace fs = std::filesystem;
 // A damaged model may honestly ask for much memory or work; more than this is a hang.
 constexpr unsigned kSecondsPerModel = 60;
 constexpr rlim_t kAddressSpace = rlim_t{6} << 30;
-
-// Their shadow memory is address space too.
-#if defined(__has_feature)
-constexpr bool kSanitized = __has_feature(address_sanitizer) || __has_feature(thread_sanitizer);
-#elif defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kSanitized = true;
-#else
-constexpr bool kSanitized = false;
-#endif
 
 std::string ReadAll(const fs::path& path) {
   std::ifstream file(path, std::ios::binary);
@@ -63,6 +55,7 @@ std::string TryInChild(const std::string& bytes) {
   const pid_t child = fork();
   if (child == 0) {
     alarm(kSecondsPerModel);
+    // Shadow memory is address space too.
     if (!kSanitized) {
       const rlimit limit{kAddressSpace, kAddressSpace};
       setrlimit(RLIMIT_AS, &limit);
