@@ -14,8 +14,8 @@
 #include <sstream>
 
 #include "sluice/session.h"
-#include "tools/model_args.h"
 #include "tests/sanitized.h"
+#include "tools/model_args.h"
 
 namespace sluice::test {
 namespace {
