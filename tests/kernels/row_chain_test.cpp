@@ -82,7 +82,7 @@ Tensor RunTiles(const Kernel& kernel, const TensorDesc& dst, int64_t scratch_byt
   const int64_t step = together ? kernel.together() : 1;
   for (int64_t tile = kernel.tiles() - step; tile >= 0; tile -= step) {
     const Scratch scratch(scratch_bytes);
-    std::memset(scratch.data(), 0xff, static_cast<size_t>(scratch_bytes));
+    if (scratch_bytes > 0) std::memset(scratch.data(), 0xff, static_cast<size_t>(scratch_bytes));
     kernel.RunTogether(RunContext(in, out, scratch.data(), nullptr), tile, step);
   }
   return result;
