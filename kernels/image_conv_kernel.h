@@ -37,14 +37,14 @@ class ImageConvKernel : public RowKernel {
     int64_t plane_stride, row_stride;
   };
 
-  void ChooseTiles();
-  void PackWeights(PrepareContext& ctx);
   // Of a flat image: outputs in runs of whole pieces whose sums fit the registers.
   struct Cut {
     Range outputs;
     int64_t blocks, runs;
   };
 
+  void ChooseTiles();
+  void PackWeights(PrepareContext& ctx);
   static Cut CutOf(Range outputs);
   // Outputs [begin, end) of a run, counted along its line or image.
   Range RunOutputs(const Cut& cut, int64_t run) const;

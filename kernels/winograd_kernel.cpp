@@ -23,7 +23,7 @@ constexpr double kOpsPerByteL3 = 4, kOpsPerByte = 8;
 constexpr double kL3Bytes = 8e6;
 // F(5x5) has many elements, whose weights would be too many to keep.
 constexpr int kLateM = 5;
-// Less 4, the tiles from which on its sums keep the processor busy; 4 tiles reach two thirds of that.
+// Tiles, and 4 more, from which on its sums keep the processor busy; 4 tiles reach about two thirds of that.
 constexpr double kLateTiles = 12;
 // A gain below this is noise.
 constexpr double kLeastGain = 0.9;

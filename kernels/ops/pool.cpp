@@ -98,9 +98,9 @@ class FloatPoolKernel : public RowKernel {
     ctx.SetInputLayout(0, layout);
     ctx.SetOutputLayout(0, layout);
     const Shape& src = ctx.shape(0);
-    n_ = src[0];
-    blocked_ = BlockOf(layout) > 1;
     const int64_t block = BlockOf(layout);
+    n_ = src[0];
+    blocked_ = block > 1;
     lanes_ = layout == Layout::kChannelsLast ? src[1] : block;
     planes_ = layout == Layout::kChannelsLast ? src[0] : src[0] * ((src[1] + block - 1) / block);
     rows_ = planes_ * (g_.out_elems() / g_.out.back());

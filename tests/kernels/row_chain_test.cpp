@@ -20,7 +20,6 @@ struct Prepared {
 
 // The kernel called `name`; nothing if it declines.
 std::optional<Prepared> Prepare(OpCase c, const TensorDesc& src, const std::string& name) {
-  const Shape weights = c.inputs.size() > 1 ? c.inputs[1].tensor().shape() : Shape();
   OpCase whole = c;
   whole.inputs[0] = Random(src.shape, 1);
   const Shape shape = RunOp(whole)[0].tensor().shape();

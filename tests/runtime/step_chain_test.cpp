@@ -4,6 +4,7 @@
 
 #include <cstring>
 
+#include "graph/passes/pass.h"
 #include "kernels/cache_sizes.h"
 #include "runtime/executable.h"
 #include "runtime/thread_pool.h"
@@ -95,6 +96,16 @@ TEST(StepChain, NotWhereOthersLookBetween) {
 
 TEST(StepChain, NotWhatTheCacheHolds) {
   ExpectJoined(Picture(3, 64) + kConv + "return p", {1, 3, 64, 64}, 0);
+}
+
+TEST(StepChain, ThePassIsTheSwitch) {
+  for (const bool disabled : {false, true}) {
+    const auto graph = test::ParseGraph(Picture(3, 64) + kConv + "return p");
+    PassContext ctx;
+    RunPasses(*graph, disabled ? std::vector<std::string>{"run-by-rows"} : std::vector<std::string>(), ctx);
+    EXPECT_EQ(graph->by_rows, !disabled);
+    EXPECT_EQ(graph->Clone()->by_rows, !disabled);
+  }
 }
 
 TEST(StepChain, IsOneStepInProfilesAndForObservers) {

@@ -74,7 +74,9 @@ std::unique_ptr<Graph> Sample() {
   Add(graph, "Identity", {"texts"}, {"t"});
   AddOutput(graph, "y", TensorProto::FLOAT);
   AddOutput(graph, "t", TensorProto::STRING);
-  return ImportProto(model);
+  auto imported = ImportProto(model);
+  imported->by_rows = true;
+  return imported;
 }
 
 TEST(GraphBinary, ComesBackAsItWas) {
@@ -84,6 +86,7 @@ TEST(GraphBinary, ComesBackAsItWas) {
   const std::unique_ptr<Graph> read = written.Read(written.bytes, &nodes);
   EXPECT_EQ(ExportOnnxBytes(*read), ExportOnnxBytes(*graph));
   EXPECT_EQ(Written(*read).bytes, written.bytes);
+  EXPECT_TRUE(read->by_rows);
   ASSERT_EQ(nodes.size(), written.nodes.size());
   for (size_t i = 0; i < nodes.size(); ++i) {
     EXPECT_EQ(nodes[i]->op_type, written.nodes[i]->op_type) << i;
