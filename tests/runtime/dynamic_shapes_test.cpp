@@ -91,7 +91,9 @@ TEST(DynamicShapes, TwoThousandSizesOnOneSession) {
     plans_made.push_back(session.cache().plans_made);
   }
   // 1,500 plans more.
-  if (!kSanitized) EXPECT_LT(ResidentBytes() - early, int64_t{64} << 20);
+  if (!kSanitized) {
+    EXPECT_LT(ResidentBytes() - early, int64_t{64} << 20);
+  }
   EXPECT_EQ(session.cache().plans, 4);
   // Late runs make no more plans than early ones: one for nearly every of the 4,800 combinations.
   EXPECT_LE(plans_made[99], 100);

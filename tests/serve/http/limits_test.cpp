@@ -232,7 +232,9 @@ TEST_F(HttpTest, HoldsTenThousandIdleConnections) {
   const int64_t each = (ResidentBytes() - before) / static_cast<int64_t>(count);
   RecordProperty("connections", static_cast<int>(count));
   RecordProperty("bytes_each", static_cast<int>(each));
-  if (!test::kSanitized) EXPECT_LT(each, 16 << 10);
+  if (!test::kSanitized) {
+    EXPECT_LT(each, 16 << 10);
+  }
   for (size_t i = 0; i < count; i += 100) EXPECT_EQ(clients[i].Call("GET", "/v2/health/live").status, 200);
 }
 
