@@ -34,16 +34,27 @@ uint64_t Mix(uint64_t a, uint64_t b) {
   return static_cast<uint64_t>(product) ^ static_cast<uint64_t>(product >> 64);
 }
 
-// Two independent 64-bit multiply-and-fold hashes over 16-byte steps.
+// Two independent 64-bit multiply-and-fold hashes over 16-byte steps, of four streams in turn: a multiplication
+// waits for that of its own stream alone.
 Hash HashOfPiece(const unsigned char* bytes, size_t size, uint64_t seed) {
   const uint64_t k0 = Secret(), k1 = Mix(k0, 0x9e3779b97f4a7c15u) | 1, k2 = Mix(k1, 0xd1b54a32d192ed03u) | 1;
-  Hash hash = {k1 ^ size, k2 + Mix(seed + k0, k1)};
-  for (size_t at = 0; at < size; at += 16) {
+  constexpr size_t kStreams = 4, kStep = 16;
+  const auto add = [&](Hash& hash, const unsigned char* from, size_t count) {
     uint64_t words[2] = {0, 0};
-    std::memcpy(words, bytes + at, size - at < 16 ? size - at : 16);
+    std::memcpy(words, from, count);
     hash.low = Mix(hash.low ^ words[0] ^ k1, words[1] ^ k2);
     hash.high = Mix(hash.high + words[1] + k0, (words[0] ^ k1) + hash.high) + words[0];
+  };
+  Hash streams[kStreams];
+  for (size_t s = 0; s < kStreams; ++s) streams[s] = {k1 ^ (size + s), k2 + Mix(seed + k0 + s, k1)};
+  size_t at = 0;
+  for (; size - at >= kStreams * kStep; at += kStreams * kStep) {
+    for (size_t s = 0; s < kStreams; ++s) add(streams[s], bytes + at + s * kStep, kStep);
   }
+  for (size_t s = 0; at < size; at += kStep, ++s) add(streams[s], bytes + at, std::min(kStep, size - at));
+  Hash hash = streams[0];
+  for (size_t s = 1; s < kStreams; ++s)
+    add(hash, reinterpret_cast<const unsigned char*>(&streams[s]), sizeof(Hash));
   return hash;
 }
 

@@ -98,14 +98,17 @@ void TapConvKernel::PackWeights(PrepareContext& ctx) {
       const int64_t group = tile / panels_, first = tile % panels_ * width;
       float* panel = reinterpret_cast<float*>(to) + tile * panel_elems_;
       std::fill_n(panel, panel_elems_, 0.0f);
-      for (int64_t o = first; o < std::min(ocg, first + width); ++o) {
-        for (int64_t i = 0; i < icg; ++i) {
-          const int64_t at = dots_ ? (i / block_ * width + o) * block_ + i % block_ : i * width + o - first;
-          const float* kernel =
-              static_cast<const float*>(weights.data()) +
-              (transposed_ ? (group * icg + i) * ocg + o : (group * ocg + o) * icg + i) * taps;
-          for (const Phase& phase : shape_.phases) {
-            for (const PhaseTap& tap : phase.taps) panel[tap.weights + at] = kernel[tap.kernel];
+      const int64_t end = std::min(ocg, first + width), apart = (transposed_ ? 1 : icg) * taps;
+      for (int64_t i = 0; i < icg; ++i) {
+        const float* kernels =
+            static_cast<const float*>(weights.data()) +
+            (transposed_ ? (group * icg + i) * ocg + first : (group * ocg + first) * icg + i) * taps;
+        const int64_t at = dots_ ? (i / block_ * width + first) * block_ + i % block_ : i * width;
+        const int64_t step = dots_ ? block_ : 1;
+        for (const Phase& phase : shape_.phases) {
+          for (const PhaseTap& tap : phase.taps) {
+            for (int64_t o = 0; o < end - first; ++o)
+              panel[tap.weights + at + o * step] = kernels[o * apart + tap.kernel];
           }
         }
       }

@@ -127,6 +127,32 @@ void OutputAs(const ShortWinograd& w, const float* products, int64_t elem_step, 
   }
 }
 
+void AddTimes(ShortLanes& sum, double factor, const ShortLanes& x) {
+  const hn::CappedTag<double, kShortKernels> d;
+  const auto times = hn::Set(d, factor);
+  for (size_t l = 0; l < kShortKernels; l += hn::Lanes(d))
+    hn::StoreU(hn::MulAdd(times, hn::LoadU(d, x + l), hn::LoadU(d, sum + l)), d, sum + l);
+}
+
+template <int ry, int rx>
+void WeightsAs(const ShortLanes* weights, ShortLanes* u) {
+  constexpr int kRows = ry == 1 ? 1 : ry + 3, kCols = rx + 3;
+  const auto& g = kToomCook<4, rx>.g;
+  ShortLanes half[ry][kCols] = {};
+  for (int i = 0; i < ry; ++i) {
+    for (int e = 0; e < kCols; ++e) {
+      for (int j = 0; j < rx; ++j) AddTimes(half[i][e], g[e][j], weights[i * rx + j]);
+    }
+  }
+  for (int e = 0; e < kRows; ++e) {
+    for (int f = 0; f < kCols; ++f) {
+      ShortLanes& sum = u[e * kCols + f];
+      std::fill_n(sum, kShortKernels, 0.0);
+      for (int i = 0; i < ry; ++i) AddTimes(sum, ry == 1 ? 1 : g[e][i], half[i][f]);
+    }
+  }
+}
+
 // Calls fn with r of rows and of columns as constants.
 template <class Fn>
 void WithTaps(const ShortWinograd& w, const Fn& fn) {
@@ -151,6 +177,10 @@ void Output(const ShortWinograd& w, const float* products, int64_t elem_step, co
   });
 }
 
+void Weights(const ShortWinograd& w, const ShortLanes* weights, ShortLanes* u) {
+  WithTaps(w, [&]<int ry, int rx>() { WeightsAs<ry, rx>(weights, u); });
+}
+
 }  // namespace
 }  // namespace HWY_NAMESPACE
 }  // namespace sluice
@@ -161,6 +191,7 @@ namespace sluice {
 
 HWY_EXPORT(Input);
 HWY_EXPORT(Output);
+HWY_EXPORT(Weights);
 
 void ShortInput(const ShortWinograd& w, const float* src, int64_t src_step, int64_t blocks,
                 const ShortTile* tiles, int64_t count, int64_t elem_step, float* v) {
@@ -174,38 +205,8 @@ void ShortOutput(const ShortWinograd& w, const float* products, int64_t elem_ste
   (w, products, elem_step, tiles, count, channels, valid, bias, ops, num_ops, row_step, col_step, dst);
 }
 
-namespace {
-
-void AddTimes(ShortLanes& sum, double factor, const ShortLanes& x) {
-  for (int l = 0; l < kShortKernels; ++l) sum[l] += factor * x[l];
-}
-
-template <int r>
-void TransformWeights(bool rows, const ShortLanes* weights, ShortLanes* u) {
-  constexpr int n = r + 3;
-  const auto& g = kToomCook<4, r>.g;
-  const int ry = rows ? r : 1, ny = rows ? n : 1;
-  ShortLanes half[r][n] = {};
-  for (int i = 0; i < ry; ++i) {
-    for (int e = 0; e < n; ++e) {
-      for (int j = 0; j < r; ++j) AddTimes(half[i][e], g[e][j], weights[i * r + j]);
-    }
-  }
-  for (int e = 0; e < ny; ++e) {
-    for (int f = 0; f < n; ++f) {
-      ShortLanes& sum = u[e * n + f];
-      std::fill_n(sum, kShortKernels, 0.0);
-      for (int i = 0; i < ry; ++i) AddTimes(sum, rows ? g[e][i] : 1, half[i][f]);
-    }
-  }
-}
-
-}  // namespace
-
 void ShortWeights(const ShortWinograd& w, const ShortLanes* weights, ShortLanes* u) {
-  if (w.rx == 2) return TransformWeights<2>(w.ry != 1, weights, u);
-  if (w.rx == 3) return TransformWeights<3>(w.ry != 1, weights, u);
-  TransformWeights<4>(w.ry != 1, weights, u);
+  HWY_DYNAMIC_DISPATCH(Weights)(w, weights, u);
 }
 
 }  // namespace sluice
