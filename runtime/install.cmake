@@ -7,7 +7,7 @@ include(CMakePackageConfigHelpers)
 set(STATIC_OBJECT ${CMAKE_CURRENT_BINARY_DIR}/sluice_static.o)
 add_custom_command(
   OUTPUT ${STATIC_OBJECT}
-  COMMAND ${CMAKE_LINKER} -r --strip-debug -o ${STATIC_OBJECT} $<FILTER:$<TARGET_OBJECTS:sluice_core>,EXCLUDE,gch$> $<TARGET_OBJECTS:sluice_proto>
+  COMMAND ${CMAKE_LINKER} -r --strip-debug -o ${STATIC_OBJECT} $<FILTER:$<TARGET_OBJECTS:sluice_core>,EXCLUDE,[.][gp]ch$> $<TARGET_OBJECTS:sluice_proto>
   DEPENDS sluice_core sluice_proto $<TARGET_OBJECTS:sluice_core> $<TARGET_OBJECTS:sluice_proto>
   COMMAND_EXPAND_LISTS VERBATIM)
 add_library(sluice_static STATIC ${STATIC_OBJECT})
