@@ -21,9 +21,9 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 
 INK, PAPER, GRID = "#1f2933", "#ffffff", "#d9dee4"
-OURS, THEIRS, THIRD, FAINT = "#0b6e8f", "#e08e2b", "#8a5fa8", "#9fb3c1"
-NAMES = {"onnxruntime": "ONNX Runtime", "opencv": "OpenCV dnn", "sluice": "Sluice"}
-COLORS = {"onnxruntime": THEIRS, "opencv": THIRD, "sluice": OURS}
+OURS, THEIRS, THIRD, FOURTH, FAINT = "#0b6e8f", "#e08e2b", "#8a5fa8", "#5d9e52", "#9fb3c1"
+NAMES = {"onnxruntime": "ONNX Runtime", "opencv": "OpenCV dnn", "pytorch": "PyTorch", "sluice": "Sluice"}
+COLORS = {"onnxruntime": THEIRS, "opencv": THIRD, "pytorch": FOURTH, "sluice": OURS}
 
 plt.rcParams.update({
     "figure.facecolor": PAPER, "axes.facecolor": PAPER, "axes.edgecolor": GRID, "axes.labelcolor": INK,

@@ -1,10 +1,12 @@
 #!/usr/bin/python3
-"""Runs the benchmark networks through Sluice, ONNX Runtime and OpenCV's dnn, interleaved, and prints ratios.
+"""Runs the benchmark networks through Sluice, ONNX Runtime, OpenCV's dnn and PyTorch, interleaved, and prints ratios.
 
     bench/peers/compare.py [--only yolov3 ...] [--threads 1 2] [--seconds 6] [--json FILE]
 
 Needs python3-numpy, python3-onnx, python3-opencv, Node.js with npm (Debian packages) and a release build
 (tools/setup.sh release). ONNX Runtime's npm package goes to build/peers, the networks to build/networks.
+PyTorch takes part where --runtimes names it. It needs python3-torch, and libopenblas0-openmp to be compared fairly:
+with the reference BLAS (libblas3) a network of transposed convolutions takes twelve times as long.
 
 Every runtime is a worker process that loads a model once and then waits; workers take turns, so that all of
 them see the same machine. A ratio is taken between neighbouring turns; the table has the median of the ratios
@@ -41,7 +43,9 @@ RUNTIMES = {
     "sluice": [str(ROOT / "build" / "release" / "bench" / "sluice_worker")],
     "onnxruntime": ["node", str(HERE / "ort_worker.js")],
     "opencv": ["/usr/bin/python3", str(HERE / "opencv_worker.py")],
+    "pytorch": ["/usr/bin/python3", str(HERE / "pytorch_worker.py")],
 }
+USUAL = ["sluice", "onnxruntime", "opencv"]
 
 
 # Processes that load a model, of each runtime in turn: what one load takes depends on what the machine did before it,
@@ -217,6 +221,11 @@ def describe(row):
 
 def summarise(rows, runtimes):
     for threads in sorted({row["threads"] for row in rows}):
+        best = [min(ratios) for row in rows if row["threads"] == threads and
+                (ratios := [facts["ratio"] for facts in row["runtimes"].values() if "ratio" in facts])]
+        if best and len(runtimes) > 2:
+            print(f"{threads} threads: each network's fastest peer / sluice, geometric mean over {len(best)} networks "
+                  f"{statistics.geometric_mean(best):.2f}, least {min(best):.2f}")
         for runtime in runtimes:
             ratios = [row["runtimes"][runtime]["ratio"] for row in rows
                       if row["threads"] == threads and "ratio" in row["runtimes"].get(runtime, {})]
@@ -229,7 +238,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=list(networks.NETWORKS), help="these networks alone")
     parser.add_argument("--threads", nargs="+", type=int, default=[1, os.cpu_count()])
-    parser.add_argument("--runtimes", nargs="+", choices=list(RUNTIMES), default=list(RUNTIMES))
+    parser.add_argument("--runtimes", nargs="+", choices=list(RUNTIMES), default=USUAL)
     parser.add_argument("--seconds", type=float, default=6, help="for each runtime, network and number of threads")
     parser.add_argument("--json", type=pathlib.Path, help="file for all figures, for bench/report")
     args = parser.parse_args()
