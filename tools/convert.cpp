@@ -307,7 +307,7 @@ Verb AddConvert(CLI::App& app) {
   verb->add_option("INPUT", options->inputs,
                    "MODEL.onnx, or NET.cfg and NET.weights; without weights random ones are made up")
       ->required();
-  verb->add_option("-o,--output", options->output, "The ONNX file to write")->required();
+  verb->add_option("-o,--output", options->output, "The ONNX file to write; - for standard output")->required();
   verb->add_option(
           "--opset", options->opset,
           fmt::format("The version of the operators to write, up to {} (as the model has it; Darknet: {})",

@@ -66,6 +66,9 @@ void AddHalfFile(const std::string& name, const std::string& path) {
   num_half_files = num_half_files + 1;
 }
 
+// "-" is standard output, as it is to other commands.
+std::string PlaceOf(const std::string& path) { return path == "-" ? "/dev/stdout" : path; }
+
 std::string HalfName(const std::string& path) { return fmt::format("{}.{}.part", path, ::getpid()); }
 
 // The name of the file that is written in the place of `path` until it is complete. Removed at the end, and by a
@@ -125,7 +128,7 @@ std::vector<std::byte> ReadFile(const std::string& path) {
 
 bool IsStream(const std::string& path) {
   // Also where it leads to a regular file, as /dev/stdout may: that name is not ours to replace.
-  const bool special = path.starts_with("/dev/") && !path.starts_with("/dev/shm/");
+  const bool special = path == "-" || (path.starts_with("/dev/") && !path.starts_with("/dev/shm/"));
   if (special || path.starts_with("/proc/")) return true;
   struct stat info;
   return ::stat(path.c_str(), &info) == 0 && !S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode);
@@ -140,7 +143,7 @@ void WriteFileParts(const std::string& path, const std::function<void(const PutB
   };
   if (IsStream(path)) {
     // Nothing to replace.
-    Descriptor file(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+    Descriptor file(::open(PlaceOf(path).c_str(), O_WRONLY | O_CLOEXEC));
     if (file.get() < 0) FailAt("write", path, errno);
     write(put_to(file.get()));
     return;
@@ -165,9 +168,9 @@ struct StagedFiles::File {
 
 StagedFiles::StagedFiles(const std::string& path) : path_(path), device_(IsStream(path)) {
   struct stat info;
-  if (::stat(path.c_str(), &info) == 0) {
+  if (::stat(PlaceOf(path).c_str(), &info) == 0) {
     if (S_ISDIR(info.st_mode)) FailAt("write", path, EISDIR);
-    if (::access(path.c_str(), W_OK) != 0) FailAt("write", path, errno);
+    if (::access(PlaceOf(path).c_str(), W_OK) != 0) FailAt("write", path, errno);
   }
   // A stream gets the bytes at the end.
   folder_ = HalfName(device_ ? (fs::temp_directory_path() / "sluice").string() : path);

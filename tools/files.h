@@ -23,7 +23,7 @@ void WriteFile(const std::string& path, std::string_view text);
 using PutBytes = std::function<void(std::span<const std::byte>)>;
 void WriteFileParts(const std::string& path, const std::function<void(const PutBytes&)>& write);
 
-// Whether the path is that of a pipe or a device, which takes bytes and is never replaced.
+// Whether the path is that of a pipe or a device, which takes bytes and is never replaced. "-" is standard output.
 bool IsStream(const std::string& path);
 
 // Files that appear at once: they are written to a folder beside `path`, can be read there, and take their places by

@@ -2,6 +2,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "graph/import.h"
@@ -121,9 +122,12 @@ TEST_F(Convert, RefusesWhatDoesNotFit) {
 }
 
 TEST_F(Convert, WritesToAPipe) {
-  const Outcome outcome = Sluice({"convert", model_, "-o", "/dev/stdout"});
-  EXPECT_EQ(outcome.status, 0) << outcome.err;
-  EXPECT_NO_THROW(ImportOnnxBytes(std::as_bytes(std::span(outcome.out)), nullptr));
+  for (const char* output : {"/dev/stdout", "-"}) {
+    const Outcome outcome = Sluice({"convert", model_, "-o", output});
+    EXPECT_EQ(outcome.status, 0) << outcome.err;
+    EXPECT_NO_THROW(ImportOnnxBytes(std::as_bytes(std::span(outcome.out)), nullptr)) << output;
+  }
+  EXPECT_FALSE(std::filesystem::exists("-"));
 }
 
 TEST_F(Convert, CompareFindsTheFirstDifference) {
