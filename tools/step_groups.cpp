@@ -52,6 +52,8 @@ class Grouping {
       place[order[i]] = i;
       groups[i].label = StepLabel(node);
       groups[i].steps = {StepName(optimized_, node)};
+      if (const NodeId source = SourceOf(node); source != NodeId::kNone)
+        groups[i].source = StepName(optimized_, optimized_.node(source));
       for (ValueId value : node.outputs) {
         if (value == ValueId::kNone) continue;
         const auto found = values_.find(optimized_.value(value).name);
@@ -70,7 +72,7 @@ class Grouping {
     std::erase_if(groups, [](const StepGroup& group) { return group.members.empty(); });
     for (NodeId id : original_.TopologicalOrder()) {
       if (group_of_[static_cast<size_t>(id)] < 0)
-        groups.push_back({original_.node(id).op_type, {}, {id}, {}, -1});
+        groups.push_back({.label = original_.node(id).op_type, .members = {id}});
     }
     for (StepGroup& group : groups) std::sort(group.members.begin(), group.members.end());
     return groups;
@@ -93,6 +95,11 @@ class Grouping {
     }
   }
 
+  NodeId SourceOf(const Node& node) const {
+    if (node.inputs.empty() || node.inputs[0] == ValueId::kNone) return NodeId::kNone;
+    return optimized_.value(node.inputs[0]).producer;
+  }
+
   StepGroup* UserOf(NodeId id, std::vector<StepGroup>& groups, const std::map<NodeId, size_t>& place) {
     for (ValueId value : optimized_.node(id).outputs) {
       if (value == ValueId::kNone) continue;
@@ -111,6 +118,32 @@ class Grouping {
   std::vector<int> group_of_;                        // by node of the original
 };
 
+// Of "Conv + Clip(0, 6), MaxPool": 2.
+int64_t OperatorsOf(const std::string& op) {
+  int64_t count = 1;
+  int depth = 0;
+  for (const char c : op) {
+    depth += (c == '(') - (c == ')');
+    count += c == ',' && depth == 0;
+  }
+  return count;
+}
+
+// Puts the group that the other reads into it, if there is one.
+void TakeSource(StepGroup& group, std::vector<StepGroup>& groups) {
+  const auto source = std::find_if(groups.begin(), groups.end(), [&](const StepGroup& other) {
+    return &other != &group && !other.steps.empty() && other.steps.back() == group.source;
+  });
+  if (group.source.empty() || source == groups.end()) return;
+  group.label = source->label + ", " + group.label;
+  group.steps.insert(group.steps.begin(), source->steps.begin(), source->steps.end());
+  group.members.insert(group.members.end(), source->members.begin(), source->members.end());
+  std::sort(group.members.begin(), group.members.end());
+  group.source = source->source;
+  source->members.clear();
+  source->steps.clear();
+}
+
 }  // namespace
 
 std::vector<StepGroup> GroupBySteps(const Graph& original, const Graph& optimized) {
@@ -122,6 +155,7 @@ OtherSteps AddTimes(std::span<const StepTime> times, std::vector<StepGroup>& gro
   for (const StepTime& time : times) by_name.emplace(time.node, &time);
   for (StepGroup& group : groups) {
     double slowest = -1;
+    int64_t operators = 1;
     for (const std::string& step : group.steps) {
       const auto found = by_name.find(step);
       if (found == by_name.end()) continue;
@@ -129,9 +163,12 @@ OtherSteps AddTimes(std::span<const StepTime> times, std::vector<StepGroup>& gro
       group.ms = std::max(group.ms, 0.0) + time.ms;
       if (time.ms > slowest) group.kernel = time.kernel;
       slowest = std::max(slowest, time.ms);
+      if (step == group.steps.back()) operators = OperatorsOf(time.op);
       by_name.erase(found);
     }
+    for (; operators > 1; --operators) TakeSource(group, groups);
   }
+  std::erase_if(groups, [](const StepGroup& group) { return group.members.empty(); });
   OtherSteps others;
   for (const auto& [name, time] : by_name) {
     ++others.count;

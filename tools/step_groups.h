@@ -11,11 +11,12 @@ namespace sluice::tools {
 
 // What one step of a plan does, in terms of the model as it is written.
 struct StepGroup {
-  std::string label;               // "Conv + LeakyRelu(0.1)"
-  std::vector<std::string> steps;  // their names, as profiles call them; none for nodes that no step computes
-  std::vector<NodeId> members;     // nodes of the original graph, at least one
-  std::string kernel;              // of the slowest of its steps, where there are times
-  double ms = -1;                  // -1: not measured
+  std::string label;                    // "Conv + LeakyRelu(0.1)"
+  std::vector<std::string> steps = {};  // their names, as profiles call them; none for nodes that no step computes
+  std::vector<NodeId> members = {};     // nodes of the original graph, at least one
+  std::string source = {};              // the step that makes what the last of them reads first; empty: none does
+  std::string kernel = {};              // of the slowest of its steps, where there are times
+  double ms = -1;                       // -1: not measured
 };
 
 // Every live node of `original` is in exactly one group. `optimized` is what the passes made of it; values
@@ -32,7 +33,9 @@ struct OtherSteps {
 struct StepTime {
   std::string node, kernel;
   double ms = 0;
+  std::string op = {};  // "Conv + LeakyRelu(0.1)", or several, "Conv, MaxPool", that ran a few rows at a time
 };
+// Groups of several operators that ran as one step become one, in the last one's place.
 OtherSteps AddTimes(std::span<const StepTime> times, std::vector<StepGroup>& groups);
 
 // Of a file that `sluice bench` wrote, with --profile (a trace of one run) or --json (means of all runs).

@@ -27,7 +27,7 @@ std::vector<StepTime> FromTrace(const Json& events) {
     const double begin = event.at("ts").get<double>(), end = begin + event.at("dur").get<double>();
     const auto key = std::pair(node, event.value("name", ""));
     const auto [found, fresh] =
-        spans.try_emplace(key, Span{{node, event.at("args").value("kernel", ""), 0}, begin, end});
+        spans.try_emplace(key, Span{{node, event.at("args").value("kernel", ""), 0, key.second}, begin, end});
     if (fresh) order.push_back(key);
     found->second.begin = std::min(found->second.begin, begin);
     found->second.end = std::max(found->second.end, end);
@@ -45,7 +45,7 @@ std::vector<StepTime> FromFigures(const Json& steps) {
   std::vector<StepTime> times;
   for (const Json& step : steps) {
     times.push_back({step.at("node").get<std::string>(), step.at("kernel").get<std::string>(),
-                     step.at("ms").get<double>()});
+                     step.at("ms").get<double>(), step.value("operator", "")});
   }
   return times;
 }
@@ -79,7 +79,7 @@ std::vector<StepTime> StepTimesOf(std::span<const std::vector<StepProfile>> runs
     for (const std::vector<StepProfile>& run : runs) all_ns.push_back(run.at(i).total_ns);
     std::nth_element(all_ns.begin(), all_ns.begin() + all_ns.size() / 2, all_ns.end());
     times.push_back(
-        {runs[0][i].node, runs[0][i].kernel, static_cast<double>(all_ns[all_ns.size() / 2]) / 1e6});
+        {runs[0][i].node, runs[0][i].kernel, static_cast<double>(all_ns[all_ns.size() / 2]) / 1e6, runs[0][i].op});
   }
   return times;
 }

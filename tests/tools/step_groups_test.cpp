@@ -77,6 +77,22 @@ TEST(StepGroups, TimesGoToTheStepsOfTheirNames) {
   EXPECT_DOUBLE_EQ(others.ms, 0.5);
 }
 
+TEST(StepGroups, OperatorsThatRanAsOneAreOne) {
+  const auto graph = ParseGraph(R"(x: float [1, 3, 8, 8]  w = const [4, 3, 3, 3]  v = const [4, 4, 3, 3]
+    y = Conv(x, w)  c = Clip(y, 0, 6)  p = MaxPool(c) {kernel_shape: [2, 2]}  z = Conv(p, v)  return z)");
+  std::vector<StepGroup> groups;
+  ASSERT_EQ(Grouped(*graph, &groups).size(), 3u);
+  const std::string pool = groups[1].steps[0], conv = groups[2].steps[0], first = groups[0].label;
+  EXPECT_EQ(groups[1].source, groups[0].steps[0]);
+  const std::vector<StepTime> times = {{pool, "direct, max", 2, first + ", MaxPool"}, {conv, "winograd", 1, "Conv"}};
+  EXPECT_EQ(AddTimes(times, groups).count, 0);
+  ASSERT_EQ(groups.size(), 2u);
+  EXPECT_EQ(groups[0].label, first + ", MaxPool");
+  EXPECT_EQ(groups[0].members.size(), 3u);
+  EXPECT_DOUBLE_EQ(groups[0].ms, 2);
+  EXPECT_DOUBLE_EQ(groups[1].ms, 1);
+}
+
 class StepTimes : public testing::Test {
  protected:
   void SetUp() override { path_ = testing::TempDir() + "/times-" + std::to_string(getpid()) + ".json"; }
@@ -97,12 +113,14 @@ TEST_F(StepTimes, OfATraceFromFirstToLastPiece) {
   ASSERT_EQ(times.size(), 2u);
   EXPECT_EQ(times[0].node, "a");
   EXPECT_DOUBLE_EQ(times[0].ms, 0.07);
+  EXPECT_EQ(times[0].op, "Conv");
   EXPECT_EQ(times[1].kernel, "l");
 }
 
 TEST_F(StepTimes, OfFigures) {
-  const auto times = Read(R"({"steps": [{"node": "a", "kernel": "k", "ms": 1.5}]})");
+  const auto times = Read(R"({"steps": [{"node": "a", "operator": "Conv, Relu", "kernel": "k", "ms": 1.5}]})");
   ASSERT_EQ(times.size(), 1u);
+  EXPECT_EQ(times[0].op, "Conv, Relu");
   EXPECT_DOUBLE_EQ(times[0].ms, 1.5);
 }
 
