@@ -122,7 +122,9 @@ void PrintTiming(const Timing& timing, const Options& options, const std::string
   fmt::print("threads     {}\n", timing.threads);
   if (options.requests > 1) fmt::print("requests    {} at once\n", options.requests);
   fmt::print("passes      {}\n", options.model.passes);
-  fmt::print("load        {} ({} of it planning)\n", FormatMs(timing.load_ms), FormatMs(timing.plan_ms));
+  // Models whose sizes are all declared are planned while they load.
+  const std::string planned = fmt::format(" ({} of it planning for these inputs)", FormatMs(timing.plan_ms));
+  fmt::print("load        {}{}\n", FormatMs(timing.load_ms), timing.plan_ms < timing.load_ms / 100 ? "" : planned);
   fmt::print("latency     median {}, min {}, p90 {}, p99 {} ({} runs after {} to warm up)\n",
              FormatMs(timing.at(0.5)), FormatMs(timing.at(0)), FormatMs(timing.at(0.9)),
              FormatMs(timing.at(0.99)), timing.sorted_ms.size(), options.warmup);
