@@ -40,7 +40,7 @@ void BlockedPostOps::Apply(const RunContext& ctx, float* values, int64_t offset,
                            int64_t pixels) const {
   const int64_t count = pixels * block_, channels = std::min(block_, channels_ - c);
   for (const Step& step : steps_) {
-    const float* operand = ctx.in<float>(step.op.operand);
+    const float* operand = step.reach == Reach::kNone ? nullptr : ctx.in<float>(step.op.operand);
     switch (step.reach) {
       case Reach::kNone:
         MapFloats(step.op, values, count, values);

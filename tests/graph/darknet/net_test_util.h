@@ -76,7 +76,7 @@ class TestNet {
     std::vector<std::byte> bytes(20 + 4 * weights_.size());
     const int32_t version[] = {0, 2, revision};
     std::memcpy(bytes.data(), version, sizeof(version));
-    std::memcpy(bytes.data() + 20, weights_.data(), 4 * weights_.size());
+    if (!weights_.empty()) std::memcpy(bytes.data() + 20, weights_.data(), 4 * weights_.size());
     auto graph = ImportDarknetText(cfg_, "net.cfg", darknet::Weights(bytes, nullptr, "net.weights"), options);
     Verify(*graph);
     InferShapes(*graph);
