@@ -43,7 +43,7 @@ struct ShortWinogradKernel::Buffers {
   Buffers(const ShortWinogradKernel& k, std::byte* memory) {
     int64_t used = 0;
     const auto take = [&]<typename T>(T*& part, int64_t count) {
-      part = reinterpret_cast<T*>(memory + used);
+      part = memory == nullptr ? nullptr : reinterpret_cast<T*>(memory + used);
       used += (count * static_cast<int64_t>(sizeof(T)) + 63) / 64 * 64;
     };
     take(transformed, k.form_.elems() * (k.ic_blocks_ * k.band_tiles_ * k.block_ + kSkew));

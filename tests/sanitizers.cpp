@@ -1,7 +1,7 @@
 // What the sanitizers do in programs built with SLUICE_SANITIZE. The environment (ASAN_OPTIONS and so on)
 // comes after and wins: UBSAN_OPTIONS=halt_on_error=0 lists all findings of a run.
 //
-// Nothing of Sluice's own is suppressed but races in the callbacks of gRPC.
+// Nothing of Sluice's own is suppressed but races in the callbacks of gRPC and what TBB holds at the end.
 
 #define SLUICE_SANITIZER_HOOK extern "C" __attribute__((visibility("default"), used)) const char*
 
@@ -10,8 +10,15 @@ SLUICE_SANITIZER_HOOK __asan_default_options() {
   return "allocator_may_return_null=1:max_allocation_size_mb=6144:strict_init_order=1";
 }
 
-// 40 bytes for an observer of an arena that no thread has entered.
-SLUICE_SANITIZER_HOOK __lsan_default_suppressions() { return "leak:tbb::detail::r1::observe\n"; }
+// 40 bytes for an observer of an arena that no thread has entered, and the count that tasks share which TBB
+// still holds when the process ends, in memory that is not searched.
+SLUICE_SANITIZER_HOOK __lsan_default_suppressions() {
+  return "leak:tbb::detail::r1::observe\n"
+         "leak:Wakefulness\n";
+}
+
+// Tests look at all that a command writes.
+SLUICE_SANITIZER_HOOK __lsan_default_options() { return "print_suppressions=0"; }
 
 SLUICE_SANITIZER_HOOK __ubsan_default_options() { return "halt_on_error=1:print_stacktrace=1"; }
 

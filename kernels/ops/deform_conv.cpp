@@ -46,10 +46,10 @@ class DeformConvOf : public Kernel {
 
   void Run(const RunContext& ctx, int64_t tile) const override {
     const Range range = PieceOf(units_, tiles(), tile);
-    Sum* const panel = ctx.scratch<Sum>();
+    Corner* const corners = ctx.scratch<Corner>();
+    Sum* const panel = reinterpret_cast<Sum*>(corners + kWidth * corners_);
     Sum* const sums = panel + depth_ * kWidth;
     Sum* const converted = sums + g_.oc_per_group() * kWidth;
-    Corner* const corners = reinterpret_cast<Corner*>(converted + weights_elems_);
     const int64_t ocg = g_.oc_per_group();
     int64_t converted_group = -1;
     for (int64_t unit = range.begin; unit < range.end; ++unit) {

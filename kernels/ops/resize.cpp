@@ -339,8 +339,9 @@ class InterpolateKernel : public Kernel {
     const auto [begin, end] = PieceOf(head_out, bands_, tile % bands_);
     const T* src = ctx.in<T>(0) + tile / bands_ * src_plane_;
     T* dst = ctx.out<T>(0) + (tile / bands_ * head_out + begin) * dst_row_;
-    C* buffers[2] = {ctx.scratch<C>(), ctx.scratch<C>() + scratch_elems_};
     const size_t last = passes_.size() - 1;
+    C* const scratch = ctx.scratch<C>();
+    C* buffers[2] = {scratch, last == 0 ? nullptr : scratch + scratch_elems_};
     for (int64_t j = begin; j < end; ++j) {
       const int64_t at = (j - begin) * passes_[0].inner;
       if (last == 0)

@@ -63,8 +63,10 @@ Tensor Reduced(const Reference& reference, const Tensor& x, const std::vector<bo
     groups[static_cast<size_t>(at)].push_back(static_cast<double>(x.values<T>()[static_cast<size_t>(i)]));
   }
   Tensor result(x.dtype(), dst);
+  // Integers wrap.
+  using Number = std::conditional_t<std::is_integral_v<T>, int64_t, ComputeType<T>>;
   for (size_t i = 0; i < groups.size(); ++i)
-    result.mutable_values<T>()[i] = static_cast<T>(static_cast<ComputeType<T>>(reference.of(groups[i])));
+    result.mutable_values<T>()[i] = static_cast<T>(static_cast<Number>(reference.of(groups[i])));
   return result;
 }
 

@@ -79,7 +79,8 @@ std::optional<Sample> ReadSample(const fs::path& dir) {
   if (sample.inputs.empty() || sample.inputs[0].is_none()) return std::nullopt;
   // Data comes first, except after conditions and indices.
   sample.type = sample.inputs[0].tensor().dtype();
-  const DataType result = sample.graph->value(sample.node->outputs[0]).type.dtype;
+  const ValueId first = sample.node->outputs[0];
+  const DataType result = first == ValueId::kNone ? DataType::kUndefined : sample.graph->value(first).type.dtype;
   if (sample.type == DataType::kBool || sample.type == DataType::kInt64) {
     for (const Value& input : sample.inputs)
       if (input.is_tensor() && input.tensor().dtype() == result) sample.type = result;
