@@ -239,7 +239,7 @@ void ShortWinogradKernel::PackWeights(PrepareContext& ctx) {
   ctx.DropInput(1);
   if (!has_bias_) return;
   const Tensor& bias = *ctx.constant(2);
-  const int64_t padded = g.oc + width;
+  const int64_t padded = g.oc + std::max(width, block_);
   bias_ = PackShared(bias, "padded " + std::to_string(padded), padded * 4, [&](std::byte* to) {
     std::byte* end = std::copy_n(static_cast<const std::byte*>(bias.data()), bias.byte_size(), to);
     std::fill(end, to + padded * 4, std::byte(0));

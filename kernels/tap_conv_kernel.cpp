@@ -118,7 +118,7 @@ void TapConvKernel::PackWeights(PrepareContext& ctx) {
   if (!has_bias_) return;
   const Tensor& bias = *ctx.constant(2);
   // A panel may be wider than what is left of the channels.
-  const int64_t padded = g.oc + width;
+  const int64_t padded = g.oc + std::max(width, block_);
   bias_ = PackShared(bias, "padded " + std::to_string(padded), padded * 4, [&](std::byte* to) {
     std::byte* end = std::copy_n(static_cast<const std::byte*>(bias.data()), bias.byte_size(), to);
     std::fill(end, to + padded * 4, std::byte(0));

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "kernels/layout.h"
+
 namespace sluice {
 namespace {
 
@@ -27,6 +29,7 @@ std::vector<float> ChannelsOf(const Tensor* constant, const Shape& output, int64
 }  // namespace
 
 VectorPostOps::VectorPostOps(PrepareContext& ctx, Layout layout, int64_t slack) {
+  slack = std::max(slack, BlockOf(layout));
   for (const PostOp& post_op : ctx.post_ops()) {
     if (ops_.size() == kMaxOps) return;
     Op own{{post_op.kind, post_op.alpha, post_op.beta}, -1, {}};

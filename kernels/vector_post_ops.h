@@ -15,7 +15,7 @@ class VectorPostOps {
 
   VectorPostOps() = default;
   // For an output [n, c, ...] in `layout`. Operands that are like the output are asked for in that layout;
-  // those with one constant value a channel are kept here, followed by `slack` zeros.
+  // those with one constant value a channel are kept here, followed by zeros, `slack` and a block of them at least.
   VectorPostOps(PrepareContext& ctx, Layout layout, int64_t slack);
 
   // How many of the node's post-ops these are.

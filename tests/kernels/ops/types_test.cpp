@@ -1,4 +1,6 @@
 // Operator::types says what the kernels accept: the standard's cases are run again with other element types.
+#include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <set>
 
@@ -40,7 +42,7 @@ Tensor Converted(const Tensor& from, DataType type) {
                  else if constexpr (std::is_same_v<T, Half> || std::is_same_v<T, BFloat16>)
                    dst = static_cast<float>(number);
                  else
-                   dst = static_cast<T>(std::clamp(number, 0.0, 100.0));
+                   dst = static_cast<T>(std::isnan(number) ? 0.0 : std::clamp(number, 0.0, 100.0));
                }
              });
   });
