@@ -51,9 +51,17 @@ USUAL = ["sluice", "onnxruntime", "opencv"]
 # Processes that load a model, of each runtime in turn: what one load takes depends on what the machine did before it,
 # on which pages of the file and of free memory are at hand. The last ones stay.
 LOADS = 3
-# Bytes of memory that are touched and freed before each load. A virtual machine may give memory that was free for two
-# seconds back to its host, and who asks for it next waits several times as long as who comes just behind another.
-TOUCHED = 3 << 29
+# Run before each load: touches memory in large and in small pages, and frees it. A virtual machine may give memory that
+# was free for two seconds back to its host, and who asks for it next waits several times as long as who comes just
+# behind another.
+TOUCH = """
+import mmap
+for kind in mmap.MADV_HUGEPAGE, mmap.MADV_NOHUGEPAGE:
+    memory = mmap.mmap(-1, 1 << 30, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    memory.madvise(kind)
+    for at in range(0, len(memory), 4096):
+        memory[at] = 1
+"""
 
 
 class Worker:
@@ -140,7 +148,7 @@ def start_workers(name, threads, runtimes, folder):
     for _ in range(LOADS):
         workers = {}
         for runtime in runtimes:
-            subprocess.run([sys.executable, "-c", f"b'x' * {TOUCHED}"], stderr=subprocess.DEVNULL)
+            subprocess.run([sys.executable, "-c", TOUCH], stderr=subprocess.DEVNULL)
             workers[runtime] = Worker(RUNTIMES[runtime], model, threads, inputs, environment)
             loads.setdefault(runtime, []).append(workers[runtime].facts.get("load_ms"))
             if len(loads[runtime]) < LOADS:
