@@ -5,22 +5,14 @@ A model becomes a trace of the calls that its nodes stand for, optimised for inf
 where that fails. Operators and attributes are those of bench/networks.py; others end the worker with an error that
 names them.
 """
-import json
-import pathlib
-import re
-import sys
-import time
 import warnings
 
-import numpy as np
 import onnx
 import torch
 from onnx import helper, numpy_helper
 from torch.nn import functional as F
 
-
-def reply(**values):
-    print(json.dumps(values), flush=True)
+import worker
 
 
 def padding(x, pads, value=0.0):
@@ -112,13 +104,14 @@ class Network(torch.nn.Module):
         return tuple(values[name] for name in self.outputs)
 
 
-def load(model, inputs):
-    """The names of the outputs, and a function that computes them from the inputs. The trace is not checked, which
-    would run the network again."""
+def load(model, threads, inputs):
+    """The trace is not checked, which would run the network again."""
+    torch.set_num_threads(threads)
+    torch.set_num_interop_threads(1)
     warnings.simplefilter("ignore", torch.jit.TracerWarning)  # of sizes and scales, which are constants
     with torch.no_grad():
         network = Network(onnx.load(model).graph).eval()
-        given = [inputs[name] for name in network.inputs]
+        given = [torch.from_numpy(inputs[name]) for name in network.inputs]
         trace = torch.jit.trace(network, given, check_trace=False)
         try:
             ready = torch.jit.optimize_for_inference(trace)
@@ -127,43 +120,5 @@ def load(model, inputs):
     return network.outputs, lambda: ready(*given)
 
 
-def main():
-    model, threads, *given = sys.argv[1:]
-    torch.set_num_threads(int(threads))
-    torch.set_num_interop_threads(1)
-    inputs = {}
-    for text in given:
-        name, shape, file = text.split("=")
-        sizes = [int(size) for size in shape.split("x")]
-        inputs[name] = torch.from_numpy(np.fromfile(file, np.float32).reshape(sizes))
-    begin = time.perf_counter()
-    names, run = load(model, inputs)
-    reply(load_ms=1000 * (time.perf_counter() - begin), version=torch.__version__)
-
-    for line in sys.stdin:
-        command, _, argument = line.strip().partition(" ")
-        if command == "run":
-            times = []
-            for _ in range(int(argument)):
-                start = time.perf_counter()
-                run()
-                times.append(1000 * (time.perf_counter() - start))
-            reply(ms=times)
-        elif command == "outputs":
-            shapes = {}
-            for i, (name, value) in enumerate(zip(names, run())):
-                value.numpy().tofile(pathlib.Path(argument) / f"{i}.f32")
-                shapes[name] = list(value.shape)
-            reply(shapes=shapes)
-        elif command == "memory":
-            status = pathlib.Path("/proc/self/status").read_text()
-            reply(peak_rss_bytes=1024 * int(re.search(r"VmHWM:\s+(\d+)", status)[1]))
-
-
-if __name__ == "__main__":
-    try:
-        with torch.inference_mode():
-            main()
-    except Exception as error:  # whatever the library throws, the table says
-        reply(error=" ".join(str(error).split()))
-        sys.exit(1)
+with torch.inference_mode():
+    worker.main(load, torch.__version__)
