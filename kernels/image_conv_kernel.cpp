@@ -142,12 +142,7 @@ void ImageConvKernel::PackWeights(PrepareContext& ctx) {
   });
   ctx.DropInput(1);
   if (!ctx.has_input(2)) return;
-  const Tensor& bias = *ctx.constant(2);
-  const int64_t padded = panels_ * width;
-  bias_ = PackShared(bias, "padded " + std::to_string(padded), padded * 4, [&](std::byte* to) {
-    std::byte* end = std::copy_n(static_cast<const std::byte*>(bias.data()), bias.byte_size(), to);
-    std::fill(end, to + padded * 4, std::byte(0));
-  });
+  bias_ = PackPadded(*ctx.constant(2), panels_ * width);
 }
 
 ImageConvKernel::Cut ImageConvKernel::CutOf(Range outputs) {

@@ -137,6 +137,14 @@ PackedWeights PackShared(const Tensor& weights, const std::string& format, int64
   return packed;
 }
 
+PackedWeights PackPadded(const Tensor& values, int64_t elems) {
+  const int64_t bytes = elems * static_cast<int64_t>(sizeof(float));
+  return PackShared(values, "padded " + std::to_string(elems), bytes, [&](std::byte* to) {
+    std::byte* end = std::copy_n(static_cast<const std::byte*>(values.data()), values.byte_size(), to);
+    std::fill(end, to + bytes, std::byte(0));
+  });
+}
+
 PackAloneScope::PackAloneScope() : outer_(std::exchange(packs_alone, true)) {}
 
 PackAloneScope::~PackAloneScope() { packs_alone = outer_; }

@@ -19,6 +19,9 @@ using PackedWeights = std::shared_ptr<const Tensor>;
 PackedWeights PackShared(const Tensor& weights, const std::string& format, int64_t packed_bytes,
                          const std::function<void(std::byte*)>& pack);
 
+// `values` of float, followed by zeros up to `elems`.
+PackedWeights PackPadded(const Tensor& values, int64_t elems);
+
 // While it lives, PackShared on this thread packs without looking for others who did, which costs a reading of the
 // weights: for kernels that run once.
 class PackAloneScope {

@@ -183,14 +183,8 @@ void WinogradKernel::PackWeights(PrepareContext& ctx) {
     });
   });
   ctx.DropInput(1);
-  if (!has_bias_) return;
-  const Tensor& bias = *ctx.constant(2);
   // A vector may be wider than what is left of the channels.
-  const int64_t padded = WinogradPanels(shape_) * WinogradPanel();
-  bias_ = PackShared(bias, "padded " + std::to_string(padded), padded * 4, [&](std::byte* to) {
-    std::byte* end = std::copy_n(static_cast<const std::byte*>(bias.data()), bias.byte_size(), to);
-    std::fill(end, to + padded * 4, std::byte(0));
-  });
+  if (has_bias_) bias_ = PackPadded(*ctx.constant(2), WinogradPanels(shape_) * WinogradPanel());
 }
 
 void WinogradKernel::RunTogether(const RunContext& ctx, int64_t first, int64_t count) const {
